@@ -1,0 +1,50 @@
+# `make` prints what there is. Everything sets itself up: a virtual environment from uv.lock, nothing by hand.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV := .bootstrap/bin/uv
+RUN := .venv/bin
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: help setup demo test check replay fmt lint types layers links up clean
+
+help: ## Print the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(UV):
+	@echo "Setting up: uv from PyPI ..." >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'segue: Python 3.11 or newer is needed; say which with make PYTHON=python3.12' >&2; exit 2; }
+	@$(PYTHON) -m venv .bootstrap \
+	  || { echo 'segue: python3 has no venv module (Debian: apt-get install python3-venv)' >&2; exit 2; }
+	@.bootstrap/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/.complete: $(UV) pyproject.toml uv.lock
+	@echo "Setting up: packages from uv.lock ..." >&2
+	@$(UV) sync --quiet --locked --all-extras --all-groups --python $(PYTHON)
+	@touch $@
+
+setup: .venv/.complete ## Make the virtual environment (the others do it themselves)
+
+demo: setup ## The main job on the embedded engine, with simulated learners, about 20 s
+	@$(RUN)/segue demo
+
+up: setup ## A service of your own with the sample course; Ctrl-C stops it
+	@$(RUN)/segue up --course examples/personal-data.yaml
+
+test: setup ## All tests; what this machine cannot run is skipped by name
+	@$(RUN)/python -m tests.run
+
+check: setup ## Format, lint, types, layers, links, then all tests
+	@$(RUN)/python -m tests.run --check
+
+replay: setup ## Stream a real log: make replay DATA=file.parquet [LEARNERS=n] [BROKER=kafka] [URL=...]
+	@test -n "$(DATA)" || { echo '{"error": "say which log: make replay DATA=file.parquet"}'; exit 2; }
+	@$(RUN)/segue replay "$(DATA)" $(if $(LEARNERS),--learners $(LEARNERS)) $(if $(BROKER),--broker $(BROKER)) \
+	  $(if $(URL),--url $(URL)) $(if $(WORKERS),--workers $(WORKERS))
+
+fmt: setup ## Format the code
+	@$(RUN)/ruff format . && $(RUN)/ruff check --fix .
+
+clean: ## Remove the virtual environment and caches
+	rm -rf .venv .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
