@@ -1,0 +1,43 @@
+"""Settings: one frozen object, read once from SEGUE_* variables, all faults reported together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import Misconfigured
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Times are in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="SEGUE_", frozen=True, extra="ignore")
+
+    broker: Literal["standalone", "kafka"] = "standalone"
+    data: Path = Field(default=Path("segue-data"), description="Folder of the embedded store (standalone).")
+    redis_url: str = Field(default="", description="redis:// or unix:// address of the view; standalone starts its own.")
+    kafka: str = Field(default="127.0.0.1:9092", description="Bootstrap servers, comma separated.")
+    app: str = Field(default="segue", description="Consumer group and prefix of transactional ids.")
+    topic_prefix: str = Field(default="", description="Put before every topic name in Kafka.")
+    replication: int = Field(default=1, ge=1, le=9)
+    partitions: int = Field(default=8, ge=1, le=1024)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8765, ge=0, le=65_535)
+    worker_metrics_port: int = Field(default=0, ge=0, le=65_535, description="0: the worker serves no metrics page.")
+    key: str = Field(default="", description="Development key that clients send as a bearer token.")
+    durable: bool = Field(default=False, description="Standalone: write every event to disk before the 202.")
+    checkpoint_seconds: float = Field(default=10.0, gt=0)
+    log_format: Literal["pretty", "json"] = "pretty"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from the environment; `given` goes first. Raises Misconfigured that names every fault at once."""
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as faults:
+        lines = [f"SEGUE_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in faults.errors()]
+        raise Misconfigured("Some settings are wrong:\n  " + "\n  ".join(lines)) from None

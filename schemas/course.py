@@ -1,0 +1,87 @@
+"""A course as authors write it and as everybody reads it: skills, and segments that teach them.
+
+A published version never changes. Ids are stable across versions: rows and population keep what they know by id.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from schemas.events import Name
+
+Priority = Literal["core", "pass", "excel"]
+Minutes = Annotated[float, Meta(gt=0, le=600)]
+
+
+class Skill(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Something to be able to do. `builds_on` names the skills that this one extends."""
+
+    id: Name
+    title: str = ""
+    builds_on: list[Name] = field(default_factory=list)
+
+
+class Prerequisite(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Either a segment that must be completed, or a skill that must be mastered to `mastery`."""
+
+    segment: Name | None = None
+    skill: Name | None = None
+    mastery: Annotated[float, Meta(gt=0, lt=1)] = 0.6
+
+
+class Item(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A question inside a segment. `answer` is the index of the right option."""
+
+    id: Name
+    prompt: str = ""
+    options: list[str] = field(default_factory=list)
+    answer: int = 0
+    skills: list[Name] = field(default_factory=list)
+    feedback: str = ""
+
+
+class Segment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A unit of content that a player can show. `skills` gives each skill its weight; `difficulty` is 0 easy, 1 hard."""
+
+    id: Name
+    title: str = ""
+    skills: dict[Name, Annotated[float, Meta(gt=0, le=1)]] = field(default_factory=dict)
+    format: Name = "text"
+    minutes: Minutes = 3.0
+    difficulty: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    compulsory: bool = False
+    deadline_days: Annotated[float, Meta(gt=0)] | None = None
+    priority: Priority = "pass"
+    prerequisites: list[Prerequisite] = field(default_factory=list)
+    repeatable: bool = False
+    body: str = ""
+    items: list[Item] = field(default_factory=list)
+
+
+class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
+    """One published version of a course. `segments` stand in the authored order."""
+
+    id: Name
+    version: Name
+    title: str = ""
+    language: str = "en"
+    description: str = ""
+    skills: list[Skill] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+
+    @cached_property
+    def by_id(self) -> dict[str, Segment]:
+        """Segments by their id."""
+        return {segment.id: segment for segment in self.segments}
+
+    @cached_property
+    def item_skills(self) -> dict[str, list[str]]:
+        """Skills of the items that name their own; all others have those of the segment they are asked in."""
+        return {item.id: item.skills for segment in self.segments for item in segment.items if item.skills}
+
+    def skills_of(self, segment: str, item: str) -> list[str]:
+        """The skills that answering `item` inside `segment` shows."""
+        return self.item_skills.get(item) or list(self.by_id[segment].skills)

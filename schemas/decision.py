@@ -1,0 +1,112 @@
+"""What Segue answers: the next segment, why, and everything that is needed to check the choice later.
+
+`predicted` is the probability that the model gave to the response in `for_event` before it learned from it. A fallback
+that a gateway makes when time runs out has `seq` null: it was never numbered, so it can never contradict a decision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class RunnerUp(Struct, frozen=True):
+    """The next best choice, and what would have made it the choice."""
+
+    segment: str
+    score: float
+    needs: str
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """One decision. `eligible` is a hexadecimal bitmap over the course version's segments, lowest bit first.
+
+    `propensity` is the exact probability with which `segment` was drawn; `terms` are the signed parts of its score.
+    """
+
+    id: str
+    seq: int | None
+    tenant: str
+    learner: str
+    course: str
+    run: str
+    segment: str | None
+    format: str | None
+    why: str
+    terms: list[tuple[str, float]]
+    runner_up: RunnerUp | None
+    eligible: str
+    next_authored: str | None
+    propensity: float
+    arm: str
+    forced: bool
+    fallback: bool
+    for_event: str
+    predicted: float | None
+    policy: str
+    population: tuple[int, str]
+    course_version: str
+    engine: int
+    decided_at: int
+
+
+class Reject(Struct, frozen=True, kw_only=True):
+    """A record of topic `rejects`: what could not be used, where it stood, why, and its bytes (base64 in JSON)."""
+
+    partition: int
+    offset: int
+    code: str
+    detail: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class LiveEntry(Struct, frozen=True, kw_only=True):
+    """One entry of a partition's live stream, as gateways read it.
+
+    A decision has `row`, `seq` and `body`. A resend has `seq` of the original decision (0: it had none) and no body.
+    `reset` tells that the partition was rebuilt.
+    """
+
+    partition: int
+    offset: int
+    row: str
+    seq: int
+    body: bytes | None
+    reset: bool = False
+
+
+class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
+    """What calibrate learns from: one response, seen from the learner's side.
+
+    `features` are those of the prediction, `ability` the learner's part of its logit; `log_seconds` the natural log of
+    the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
+    """
+
+    tenant: str
+    course: str
+    partition: int
+    offset: int
+    segment: str
+    item: str
+    skills: list[str]
+    features: list[float]
+    ability: float
+    correct: bool
+    log_seconds: float | None
+    pace: float
+    guessed: bool
+    population: tuple[int, str]
+    logged_ms: int
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457 problem details."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int = 500
+    detail: str = ""
+    code: str = ""
+    findings: list[dict[str, Any]] | None = None

@@ -1,0 +1,71 @@
+"""How versions of the population travel: deltas that name their parent, and now and then a full one.
+
+A version is (number, content hash). The hash covers the parent's hash and the change, so it names the whole history: a
+version written twice is the same version, and two calibrates that ran at once made two versions that no stamp confuses.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Struct, msgpack
+
+from schemas.errors import Code, Rejection
+
+ItemValues = tuple[float, float, float, float, int]
+"""Effect on the logit, its variance; mean and variance of log seconds; responses seen."""
+
+SkillValues = tuple[float, float]
+"""Effect on the logit and its variance."""
+
+
+class PopulationChange(Struct, frozen=True, kw_only=True):
+    """New values (not differences) of what changed since `parent`. A full change has everything and is its own parent.
+
+    `weights` and `gradients` (AdaGrad's sums of squares) stand in the order of models.features.NAMES. `watermark` gives
+    for each source partition the last interaction that has been learned from.
+    """
+
+    tenant: str
+    course: str
+    version: int
+    parent: str
+    weights: list[float]
+    gradients: list[float]
+    items: dict[str, ItemValues]
+    skills: dict[str, SkillValues]
+    watermark: dict[int, int]
+    responses: int
+
+
+class PopulationRecord(Struct, frozen=True, kw_only=True):
+    """One record of topic `population`: piece `piece` of `pieces` of a change, under the hash of the whole version."""
+
+    hash: str
+    full: bool
+    piece: int
+    pieces: int
+    change: PopulationChange
+
+
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(PopulationRecord).decode
+
+
+def change_hash(change: PopulationChange) -> str:
+    """Names the version that `change` leads to: 16 hexadecimal digits over parent and content."""
+    return blake2b(_encode(change), digest_size=8).hexdigest()
+
+
+def encode_population(record: PopulationRecord) -> bytes:
+    """msgpack; deterministic for a given record."""
+    return _encode(record)
+
+
+def decode_population(value: bytes) -> PopulationRecord:
+    """Raises Rejection when `value` is not a population record."""
+    try:
+        return _decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        raise Rejection(Code.MALFORMED, f"Not a population record: {fault}.") from None
