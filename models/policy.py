@@ -1,0 +1,186 @@
+"""Which segment comes next:  candidates -> mask -> compulsory queue -> score -> explore -> choice.
+
+The same row, course version, population version and decision id always give the same choice: all chance comes from a
+generator seeded by the decision's id, and the exact probability of the choice is part of it. Nothing here can drop a
+compulsory segment: it leaves the queue only by being completed or waived.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from models.gain import Score, View, score
+from models.row import COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SKIPPED, WAIVED, Row
+from schemas.course import Course, Segment
+from schemas.ids import hash32, seed_of
+
+POLICY = "gain-per-minute/1"
+TEMPERATURE = 0.04
+UNIFORM_SHARE = 0.05
+COOL_DOWN = 2
+COMPULSORY_EVERY = 4
+DAY_MS = 86_400_000
+DEADLINE_NEAR_DAYS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen among what, and how likely that was. `segment` None: there is nothing left to show."""
+
+    segment: Segment | None
+    arm: str
+    propensity: float
+    forced: bool
+    fallback: bool
+    best: Score | None
+    runner_up: Score | None
+    eligible: int
+    next_authored: Segment | None
+
+
+def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
+    """Choose for the decision called `decision`. `asked_for` is a segment that the learner asked for."""
+    allowed = [segment for segment in view.course.segments if removal(view, segment) is None]
+    bitmap = _bitmap(view.course, allowed)
+    authored = next_authored(view)
+    if not allowed:
+        return _authored(view, bitmap, authored)
+    wanted = next((segment for segment in allowed if segment.id == asked_for), None)
+    if wanted is not None:
+        return Choice(wanted, "requested", 1.0, True, False, score(view, wanted), None, bitmap, authored)
+    due = _due_compulsory(view, allowed)
+    if due is not None:
+        return Choice(due, "compulsory", 1.0, True, False, score(view, due), None, bitmap, authored)
+    if view.row.flags & DO_NOT_PERSONALISE:
+        first = authored or allowed[0]
+        return Choice(first, "authored", 1.0, True, False, score(view, first), None, bitmap, authored)
+    return _explore(view, decision, allowed, bitmap, authored)
+
+
+def removal(view: View, segment: Segment) -> str | None:
+    """Why a segment may not be shown now (None: it may). Compulsory ones pass the format and cool-down masks."""
+    row = view.row
+    state = row.segments.get(hash32(segment.id), 0)
+    if finished(state) and not segment.repeatable:
+        return "finished"
+    if not prerequisites_met(view, segment):
+        return "prerequisite"
+    if segment.compulsory:
+        return None
+    if state & (SKIPPED | NOT_NOW):
+        return "learner"
+    if row.format and hash32(segment.format) != row.format and _has_format(view.course, row.format):
+        return "format"
+    since = row.decisions_since_shown(hash32(segment.id))
+    if since is not None and since < COOL_DOWN and len(view.course.segments) > COOL_DOWN:
+        return "cool-down"
+    return None
+
+
+def finished(state: int) -> bool:
+    """Whether a segment's state says completed or waived."""
+    return bool(state & (COMPLETED | WAIVED))
+
+
+def prerequisites_met(view: View, segment: Segment) -> bool:
+    """Segments completed and skills mastered, as the author says."""
+    for need in segment.prerequisites:
+        if need.segment is not None and not finished(view.row.segments.get(hash32(need.segment), 0)):
+            return False
+        if need.skill is not None and view.mastery(need.skill) < need.mastery:
+            return False
+    return True
+
+
+def next_authored(view: View) -> Segment | None:
+    """The first segment in the authored order that is not finished and whose prerequisites are met."""
+    for segment in view.course.segments:
+        if not finished(view.row.segments.get(hash32(segment.id), 0)) and prerequisites_met(view, segment):
+            return segment
+    return None
+
+
+def _authored(view: View, bitmap: int, authored: Segment | None) -> Choice:
+    """Everything is masked: the authored next one, or the end of the course."""
+    if authored is None:
+        return Choice(None, "finished", 1.0, True, False, None, None, bitmap, None)
+    return Choice(authored, "authored", 1.0, True, True, score(view, authored), None, bitmap, authored)
+
+
+def _due_compulsory(view: View, allowed: Sequence[Segment]) -> Segment | None:
+    """The compulsory segment whose turn has come: every COMPULSORY_EVERY decisions, near its deadline, or at the end."""
+    queue = [segment for segment in allowed if segment.compulsory]
+    if not queue:
+        return None
+    queue.sort(key=lambda segment: segment.deadline_days or math.inf)
+    first = queue[0]
+    only_compulsory_left = len(queue) == len(allowed)
+    turn = view.row.seq % COMPULSORY_EVERY == 0
+    return first if only_compulsory_left or turn or _deadline_near(view, first) else None
+
+
+def _deadline_near(view: View, segment: Segment) -> bool:
+    if segment.deadline_days is None or view.row.run_start_ms < 0 or view.now_ms < 0:
+        return False
+    return (view.now_ms - view.row.run_start_ms) / DAY_MS > segment.deadline_days - DEADLINE_NEAR_DAYS
+
+
+def _explore(view: View, decision: str, allowed: Sequence[Segment], bitmap: int, authored: Segment | None) -> Choice:
+    """Softmax over scores, mixed with a uniform share, drawn with the decision's own seed."""
+    scores = [score(view, segment) for segment in allowed]
+    probabilities = _probabilities([each.value for each in scores])
+    drawn = _draw(probabilities, Random(seed_of(decision)).random())
+    ranked = sorted(range(len(scores)), key=lambda i: (-scores[i].value, i))
+    second = next((scores[i] for i in ranked if i != drawn), None)
+    arm = "best" if drawn == ranked[0] else "explore"
+    return Choice(allowed[drawn], arm, probabilities[drawn], False, False, scores[drawn], second, bitmap, authored)
+
+
+def _probabilities(values: Sequence[float]) -> list[float]:
+    top = max(values)
+    weights = [math.exp((value - top) / TEMPERATURE) for value in values]
+    total = sum(weights)
+    floor = UNIFORM_SHARE / len(values)
+    return [(1.0 - UNIFORM_SHARE) * weight / total + floor for weight in weights]
+
+
+def _draw(probabilities: Sequence[float], u: float) -> int:
+    for index, probability in enumerate(probabilities):
+        u -= probability
+        if u < 0.0:
+            return index
+    return len(probabilities) - 1
+
+
+def _bitmap(course: Course, allowed: Sequence[Segment]) -> int:
+    names = {segment.id for segment in allowed}
+    return sum(1 << index for index, segment in enumerate(course.segments) if segment.id in names)
+
+
+def _has_format(course: Course, wanted: int) -> bool:
+    return any(hash32(segment.format) == wanted for segment in course.segments)
+
+
+def control(row: Row, action: str, segment: str | None) -> None:
+    """Let a learner's own choice count: `action` as in schemas.events.Action."""
+    if action == "personalise":
+        row.flags &= ~DO_NOT_PERSONALISE
+    elif action == "do_not_personalise":
+        row.flags |= DO_NOT_PERSONALISE
+    elif action == "restart":
+        row.segments = {key: state & ~(SKIPPED | NOT_NOW) for key, state in row.segments.items()}
+    elif segment is not None:
+        _control_segment(row, action, hash32(segment))
+
+
+def _control_segment(row: Row, action: str, key: int) -> None:
+    state = row.segments.get(key, 0)
+    if action == "skip":
+        row.segments[key] = state | SKIPPED
+    elif action == "not_now":
+        row.segments[key] = state | NOT_NOW
+    elif action in ("again", "back"):
+        row.segments[key] = state & ~(SKIPPED | NOT_NOW)

@@ -1,0 +1,218 @@
+"""What all learners of a course share, in two forms.
+
+`Population` is one immutable version, for predicting: weights, items, skills. Versions share structure: a version is a
+base plus a small overlay of what changed since. `PopulationLearner` is the one mutable form, kept by the calibrate
+agent: it learns from responses and cuts changes. Applying a change to a version is assignment, so it is exact.
+
+Learning (models.md of the design; item and skill steps after Gervet et al. 2020 best-LR with scalar Laplace steps):
+weights by River's AdaGrad on the log loss; an effect with variance v, error e = y - p and curvature h = p(1-p) moves by
+k e with k = v / (1 + h v), and v becomes max(k, .002).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from river.optim import AdaGrad
+
+from models.features import NAMES, sigmoid
+from schemas.decision import LearningRecord
+from schemas.population import ItemValues, PopulationChange, SkillValues, change_hash
+
+NEW_ITEM: ItemValues = (0.0, 1.0, 2.3, 1.0, 0)
+NEW_SKILL: SkillValues = (0.0, 1.0)
+LEAST_VARIANCE = 0.002
+LEARNING_RATE = 0.08
+TIME_RATE = 0.05
+MAX_EFFECT = 8.0
+_OVERLAY_LIMIT = 4_096
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[K, V]):
+    """An immutable mapping that is cheap to derive the next one from."""
+
+    base: Mapping[K, V]
+    overlay: Mapping[K, V]
+
+    def get(self, key: K, default: V) -> V:
+        """The value of `key`, the newer first."""
+        found = self.overlay.get(key)
+        return found if found is not None else self.base.get(key, default)
+
+    def replace(self, changes: Mapping[K, V]) -> Table[K, V]:
+        """The mapping with `changes` assigned; this one stays as it is."""
+        overlay = {**self.overlay, **changes}
+        if len(overlay) > _OVERLAY_LIMIT:
+            return Table({**self.base, **overlay}, {})
+        return Table(self.base, overlay)
+
+    def whole(self) -> dict[K, V]:
+        """Everything, in one dictionary."""
+        return {**self.base, **self.overlay}
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """One version. `stamp` is (number, hash); (0, "") is the empty prior."""
+
+    stamp: tuple[int, str]
+    weights: tuple[float, ...]
+    items: Table[str, ItemValues]
+    skills: Table[str, SkillValues]
+    gradients: tuple[float, ...]
+    watermark: Mapping[int, int]
+    responses: int
+
+    @classmethod
+    def empty(cls) -> Population:
+        """Version 0: nothing is known."""
+        zeros = (0.0,) * len(NAMES)
+        return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, MappingProxyType({}), 0)
+
+    @classmethod
+    def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
+        """The version that a full change describes."""
+        return cls.empty().apply(change, stamp_hash)
+
+    def apply(self, change: PopulationChange, stamp_hash: str) -> Population:
+        """The next version."""
+        return Population(
+            (change.version, stamp_hash),
+            _padded(change.weights),
+            self.items.replace(change.items),
+            self.skills.replace(change.skills),
+            _padded(change.gradients),
+            MappingProxyType(dict(change.watermark)),
+            change.responses,
+        )
+
+    def item(self, name: str) -> ItemValues:
+        """What is known of an item; NEW_ITEM when nothing is."""
+        return self.items.get(name, NEW_ITEM)
+
+    def skill_effect(self, names: Sequence[str]) -> float:
+        """Mean effect of some skills on the logit; 0 for none."""
+        if not names:
+            return 0.0
+        return sum(self.skills.get(name, NEW_SKILL)[0] for name in names) / len(names)
+
+
+class PopulationLearner:
+    """Learns a course's population from responses, one by one, and cuts it into versions."""
+
+    def __init__(self, tenant: str, course: str, start: Population) -> None:
+        self.tenant = tenant
+        self.course = course
+        self._version = start
+        self._weights = dict(zip(NAMES, start.weights, strict=True))
+        self._adagrad = AdaGrad(LEARNING_RATE)
+        self._adagrad.g2.update(zip(NAMES, start.gradients, strict=True))
+        self._items: dict[str, ItemValues] = {}
+        self._skills: dict[str, SkillValues] = {}
+        self._watermark = dict(start.watermark)
+        self.responses = start.responses
+
+    @property
+    def version(self) -> Population:
+        """The version cut last (or started from)."""
+        return self._version
+
+    @property
+    def pending(self) -> int:
+        """Responses learned since the last cut."""
+        return self.responses - self._version.responses
+
+    def learn_one(self, response: LearningRecord) -> bool:
+        """Learn from a response, unless its source partition's watermark says that it was learned before."""
+        if response.offset <= self._watermark.get(response.partition, -1):
+            return False
+        self._watermark[response.partition] = response.offset
+        self.responses += 1
+        if not response.guessed:
+            self._learn_outcome(response)
+        if response.log_seconds is not None and not response.guessed:
+            self._learn_time(response.item, response.log_seconds - response.pace)
+        return True
+
+    def cut(self) -> tuple[PopulationChange, str]:
+        """The change since the last version, and the hash of the version that it makes, which becomes the last."""
+        change = PopulationChange(
+            tenant=self.tenant,
+            course=self.course,
+            version=self._version.stamp[0] + 1,
+            parent=self._version.stamp[1],
+            weights=list(self._weights.values()),
+            gradients=[self._adagrad.g2[name] for name in NAMES],
+            items=self._items,
+            skills=self._skills,
+            watermark=dict(self._watermark),
+            responses=self.responses,
+        )
+        name = change_hash(change)
+        self._version = self._version.apply(change, name)
+        self._items, self._skills = {}, {}
+        return change, name
+
+    def _learn_outcome(self, response: LearningRecord) -> None:
+        item = self._item(response.item)
+        skills = [self._skill(name) for name in response.skills]
+        z = sum(w * x for w, x in zip(self._weights.values(), response.features, strict=True))
+        z += item[0] + response.ability + (sum(s[0] for s in skills) / len(skills) if skills else 0.0)
+        p = sigmoid(z)
+        e, h = response.correct - p, p * (1.0 - p)
+        self._adagrad.step(self._weights, {n: -e * x for n, x in zip(NAMES, response.features, strict=True) if x})
+        effect, v = _laplace_step(item[0], item[1], e, h)
+        self._items[response.item] = (effect, v, *item[2:])
+        for name, (effect, v) in zip(response.skills, skills, strict=True):
+            self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
+
+    def _learn_time(self, name: str, log_seconds: float) -> None:
+        effect, v, mean, variance, seen = self._item(name)
+        rate = max(TIME_RATE, 1.0 / (seen + 1))
+        difference = log_seconds - mean
+        mean += rate * difference
+        variance = max(0.05, (1 - rate) * variance + rate * difference * difference * (1 - rate)) if seen else 1.0
+        self._items[name] = (effect, v, mean, variance, min(seen + 1, 1_000_000))
+
+    def _item(self, name: str) -> ItemValues:
+        return self._items.get(name) or self._version.item(name)
+
+    def _skill(self, name: str) -> SkillValues:
+        return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)
+
+
+def full_change(tenant: str, course: str, version: Population, parent: str = "") -> PopulationChange:
+    """Everything that a version holds, for those who have nothing to apply a change to."""
+    return PopulationChange(
+        tenant=tenant,
+        course=course,
+        version=version.stamp[0],
+        parent=parent,
+        weights=list(version.weights),
+        gradients=list(version.gradients),
+        items=version.items.whole(),
+        skills=version.skills.whole(),
+        watermark=dict(version.watermark),
+        responses=version.responses,
+    )
+
+
+def _laplace_step(effect: float, v: float, e: float, h: float) -> tuple[float, float]:
+    k = v / (1.0 + h * v)
+    return max(-MAX_EFFECT, min(MAX_EFFECT, effect + k * e)), max(k, LEAST_VARIANCE)
+
+
+def _padded(values: Sequence[float]) -> tuple[float, ...]:
+    """Values of a version that knew fewer features, with zeros for the others."""
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError("a population with values that are not finite")
+    return tuple(values) + (0.0,) * (len(NAMES) - len(values))

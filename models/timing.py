@@ -1,0 +1,58 @@
+"""How long things take this learner: a pace `tau` on the log scale, and residuals of response times.
+
+    r = (ln seconds - mean_item - tau) / sigma_item
+
+A response quicker than 10 % of the item's typical time (and than 10 s) is a rapid guess (NT10, Wise & Ma 2012).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from models.row import RESIDUALS, Row, bounded, count
+from schemas.population import ItemValues
+
+GUESS_SHARE, GUESS_MOST_SECONDS = 0.10, 10.0
+LEAST_SEEN = 10
+PACE_WEIGHT = 8.0
+
+
+class Timing(NamedTuple):
+    """One response time, read against item and learner. `residual` None when no time was told."""
+
+    log_seconds: float | None
+    residual: float | None
+    guessed: bool
+
+
+UNTIMED = Timing(None, None, False)
+
+
+def read(row: Row, item: ItemValues, latency_ms: int | None) -> Timing:
+    """How quick an answer was, compared with what was to be expected. Changes nothing."""
+    if latency_ms is None:
+        return UNTIMED
+    _, _, mean, variance, seen = item
+    seconds = max(latency_ms, 1) / 1000.0
+    log_seconds = math.log(seconds)
+    residual = bounded((log_seconds - mean - row.tau) / math.sqrt(variance), 4.0)
+    limit = min(GUESS_MOST_SECONDS, GUESS_SHARE * math.exp(mean))
+    return Timing(log_seconds, residual, seen >= LEAST_SEEN and seconds < limit)
+
+
+def learn(row: Row, item: ItemValues, timing: Timing) -> None:
+    """Let a response time count for the learner's pace, shrunken towards that of everybody."""
+    if timing.log_seconds is None or timing.residual is None:
+        return
+    row.timed = count(row.timed + 1)
+    weight = 1.0 / (min(row.timed, 50) + PACE_WEIGHT)
+    row.tau = bounded(row.tau + weight * (timing.log_seconds - item[2] - row.tau), 3.0)
+    row.ew_residual_time += 0.2 * (timing.residual - row.ew_residual_time)
+    as_byte = round(timing.residual * 31) & 0xFF
+    row.time_residuals = (row.time_residuals + bytes((as_byte,)))[-RESIDUALS:]
+
+
+def expected_minutes(row: Row, authored: float) -> float:
+    """Minutes that a segment of `authored` minutes will take this learner."""
+    return authored * math.exp(0.5 * row.tau)
