@@ -1,0 +1,137 @@
+"""Published versions of courses and populations, read back from their topics; what a stamp names is found here.
+
+The first record of a course version wins, whoever wrote a second. Populations form a tree by hash: a change is applied to
+the parent that it names. The newest `keep` versions of a course's population are held; an older one is rebuilt by reading
+the topic again, forwards, so that a replay in order reads it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from msgspec.structs import replace
+
+from agents.ports import SharedLog
+from agents.tail import TopicTail
+from authoring.shelf import CourseShelf
+from models.population import Population
+from runtime.tasks import retry
+from schemas import topics
+from schemas.course import Course
+from schemas.interaction import NO_POPULATION, LogRecord
+from schemas.population import PopulationChange, PopulationRecord, decode_population
+
+KEEP = 64
+Stamp = tuple[int, str]
+
+
+class PopulationBook:
+    """The newest versions of every course's population."""
+
+    def __init__(self, keep: int = KEEP) -> None:
+        self._keep = keep
+        self._versions: dict[tuple[str, str], OrderedDict[Stamp, Population]] = {}
+        self._newest: dict[tuple[str, str], Population] = {}
+        self._pieces: dict[str, list[PopulationRecord]] = {}
+
+    def add(self, record: LogRecord) -> Population | None:
+        """Take a record of topic `population`. Returns the version that it completes."""
+        piece = decode_population(record.value)
+        change = piece.change
+        if piece.pieces > 1:
+            pieces = self._pieces.setdefault(piece.hash, [])
+            pieces.append(piece)
+            if len({p.piece for p in pieces}) < piece.pieces:
+                return None
+            change = _joined(self._pieces.pop(piece.hash))
+        return self._apply(piece, change)
+
+    def _apply(self, piece: PopulationRecord, change: PopulationChange) -> Population | None:
+        owner, stamp = (change.tenant, change.course), (change.version, piece.hash)
+        held = self._versions.setdefault(owner, OrderedDict())
+        if stamp in held:
+            return held[stamp]
+        parent = Population.empty() if piece.full or change.version == 1 else self._parent(held, change)
+        if parent is None:
+            return None
+        version = held[stamp] = self._newest[owner] = parent.apply(change, piece.hash)
+        while len(held) > self._keep:
+            held.popitem(last=False)
+        return version
+
+    @staticmethod
+    def _parent(held: OrderedDict[Stamp, Population], change: PopulationChange) -> Population | None:
+        return held.get((change.version - 1, change.parent))
+
+    def version(self, tenant: str, course: str, stamp: Stamp) -> Population | None:
+        """A version, if it is held."""
+        if stamp == NO_POPULATION:
+            return Population.empty()
+        held = self._versions.get((tenant, course))
+        return None if held is None else held.get(stamp)
+
+    def newest(self, tenant: str, course: str) -> Population:
+        """The version read last; the empty prior when there is none."""
+        return self._newest.get((tenant, course)) or Population.empty()
+
+
+class TopicBooks:
+    """Both books, kept up to date by tailing their topics. `start` and `stop` it."""
+
+    def __init__(self, log: SharedLog, keep: int = KEEP) -> None:
+        self.courses = CourseShelf()
+        self.populations = PopulationBook(keep)
+        self.tail = TopicTail(log, {topics.COURSES: self.courses.add, topics.POPULATION: self.populations.add})
+        self._past = _Past(log)
+
+    def course(self, tenant: str, course: str, version: str) -> Course | None:
+        return self.courses.version(tenant, course, version)
+
+    def population(self, tenant: str, course: str, stamp: Stamp) -> Population | None:
+        return self.populations.version(tenant, course, stamp) or self._past.version(tenant, course, stamp)
+
+    async def wait(self, tenant: str, course: str, version: str, stamp: Stamp) -> None:
+        """Wait until both versions are here; an old population is rebuilt from its topic."""
+        while self.course(tenant, course, version) is None or self.population(tenant, course, stamp) is None:
+            if stamp[0] < self.populations.newest(tenant, course).stamp[0]:
+                await self._past.seek(tenant, course, stamp)
+                if self.population(tenant, course, stamp) is not None:
+                    continue
+            await self.tail.changed(1.0)
+
+
+class _Past:
+    """Old versions of populations, rebuilt by reading the topic from its start, forwards."""
+
+    def __init__(self, log: SharedLog) -> None:
+        self._log = log
+        self._book = PopulationBook()
+        self._position = 0
+        self._lock = asyncio.Lock()
+
+    def version(self, tenant: str, course: str, stamp: Stamp) -> Population | None:
+        return self._book.version(tenant, course, stamp)
+
+    async def seek(self, tenant: str, course: str, stamp: Stamp) -> None:
+        """Read on until the version is held; start again when it lies behind. Returns at the topic's end, too."""
+        async with self._lock:
+            if self._book.newest(tenant, course).stamp[0] >= stamp[0]:
+                self._book, self._position = PopulationBook(), 0
+            goal = await retry(lambda: self._log.end(topics.POPULATION))
+            while self._position < goal and self.version(tenant, course, stamp) is None:
+                records, after = await retry(lambda: self._log.read(topics.POPULATION, self._position, 0.2))
+                for record in records:
+                    self._book.add(record)
+                    self._position = record.offset + 1
+                    if self.version(tenant, course, stamp) is not None:
+                        return
+                self._position = after
+
+
+def _joined(pieces: list[PopulationRecord]) -> PopulationChange:
+    """A change that travelled in pieces, put together."""
+    ordered = sorted({piece.piece: piece for piece in pieces}.values(), key=lambda piece: piece.piece)
+    items = {name: values for piece in ordered for name, values in piece.change.items.items()}
+    skills = {name: values for piece in ordered for name, values in piece.change.skills.items()}
+    return replace(ordered[0].change, items=items, skills=skills)

@@ -1,0 +1,206 @@
+"""From a run of records to one change of the view. Synchronous; the only state is the cache of rows it is given.
+
+Rules: records in offset order; a known event id changes nothing but the position; what cannot be used becomes a reject
+that is emitted like a decision, so that it is out before the offset is acknowledged.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from zlib import crc32
+
+from agents.ports import Advance, LiveWrite, RowWrite, StoredRow
+from agents.step import Outcome, step
+from agents.window import IdWindow
+from models.population import Population
+from models.row import Row
+from schemas import topics
+from schemas.codec import body_hash, decode_interaction, encode_json, encode_msgpack, id_hash
+from schemas.course import Course
+from schemas.decision import Reject
+from schemas.errors import Code, Rejection
+from schemas.ids import decision_id, partition_of
+from schemas.interaction import SCHEMA, Interaction, LogRecord, Outgoing
+
+
+class Decoded(NamedTuple):
+    """A record and what it says, or why it cannot be used."""
+
+    record: LogRecord
+    said: Interaction | Rejection
+
+
+class Versions(NamedTuple):
+    """The versions that a record's stamp names."""
+
+    course: Course
+    population: Population
+
+
+@dataclass(slots=True)
+class CachedRow:
+    """A row in memory: its packed bytes (never an object that could drift from them) and its id window."""
+
+    packed: bytes | None
+    window: IdWindow
+
+    @classmethod
+    def of(cls, stored: StoredRow) -> CachedRow:
+        """Raises CorruptRow when the stored row fails its checksum."""
+        count = Row.unpack(stored.packed).events if stored.packed is not None else 0
+        return cls(stored.packed, IdWindow(count, dict(stored.chunks)))
+
+
+class RowCache:
+    """The rows met most recently, at most `limit` of them. Dropped whole whenever a lane is in doubt."""
+
+    def __init__(self, limit: int = 4_096) -> None:
+        self._limit = limit
+        self._rows: OrderedDict[str, CachedRow] = OrderedDict()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    def __getitem__(self, key: str) -> CachedRow:
+        self._rows.move_to_end(key)
+        return self._rows[key]
+
+    def put(self, key: str, row: CachedRow) -> None:
+        """Add a row."""
+        self._rows[key] = row
+
+    def shrink(self) -> None:
+        """Forget the least recent beyond the limit. Called between batches, so that a batch never loses its rows."""
+        while len(self._rows) > self._limit:
+            self._rows.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._rows.clear()
+
+
+@dataclass(slots=True)
+class Computed:
+    """What a run of records did: the change for the view, and counts for the engineers.
+
+    `fates` tells of each record, in order, whether its bytes made sense; what a client may do wrong is no poison.
+    """
+
+    change: Advance
+    applied: int = 0
+    duplicates: int = 0
+    rejects: list[Rejection] = field(default_factory=list)
+    decisions: int = 0
+    fates: list[bool] = field(default_factory=list)
+
+
+def decode(records: Sequence[LogRecord]) -> list[Decoded]:
+    """Decode once; a rejection is a value here."""
+    return [Decoded(record, _said(record)) for record in records]
+
+
+def _said(record: LogRecord) -> Interaction | Rejection:
+    try:
+        return decode_interaction(record)
+    except Rejection as rejection:
+        return rejection
+
+
+def compute(partition: int, partitions: int, decoded: Sequence[Decoded], rows: RowCache,
+            versions: Mapping[tuple[str, str, str, tuple[int, str]], Versions]) -> Computed:  # fmt: skip
+    """Apply `decoded`, in order. `rows` holds the row of every record in it; `versions` the versions of every stamp."""
+    last = decoded[-1].record
+    work = _Work(partition, partitions)
+    for record, said in decoded:
+        if isinstance(said, Rejection):
+            work.reject(record, said)
+            continue
+        row = rows[said.row.key]
+        try:
+            work.apply(record, said, row, versions[stamp_of(said)])
+        except Rejection as rejection:
+            work.reject(record, rejection)
+    change = Advance(
+        last.offset,
+        crc32(last.value),
+        [RowWrite(key, write.packed, write.chunks) for key, write in work.writes.items()],
+        work.live,
+        work.emitted,
+    )
+    fates = [not (isinstance(d.said, Rejection)) for d in decoded]
+    return Computed(change, work.applied, work.duplicates, work.rejects, sum(1 for w in work.live if w.body), fates)
+
+
+def stamp_of(said: Interaction) -> tuple[str, str, str, tuple[int, str]]:
+    """The key of a record's versions: tenant, course, course version, population."""
+    stamp = said.stamp
+    return stamp.tenant, said.event.course, stamp.course_version, stamp.population
+
+
+class _Work:
+    """What has piled up while a batch is computed."""
+
+    def __init__(self, partition: int, partitions: int) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.writes: dict[str, RowWrite] = {}
+        self.live: list[LiveWrite] = []
+        self.emitted: list[tuple[str, Outgoing]] = []
+        self.rejects: list[Rejection] = []
+        self.applied = 0
+        self.duplicates = 0
+
+    def apply(self, record: LogRecord, said: Interaction, row: CachedRow, versions: Versions) -> None:
+        name, body, key = id_hash(said.event), body_hash(said), said.row.key
+        known = row.window.find(name)
+        if known is not None:
+            self._seen_before(record, key, said, body, known.body, known.seq)
+            return
+        outcome = step(row.packed, said, self.partition, record.offset, *versions)
+        self._emit(record, key, said, row.packed, outcome)
+        row.packed = outcome.row
+        slot, chunk = row.window.remember(name, body, outcome.seq)
+        chunks = self.writes[key].chunks if key in self.writes else {}
+        self.writes[key] = RowWrite(key, outcome.row, {**chunks, slot: chunk})
+        self.applied += 1
+
+    def _seen_before(self, record: LogRecord, key: str, said: Interaction, body: bytes, known: bytes, seq: int) -> None:
+        if body != known:
+            self.live.append(LiveWrite(record.offset, key, 0, None))
+            raise Rejection(Code.ID_REUSED, f"Event id {said.event.id} was used before with another body.")
+        self.duplicates += 1
+        self.live.append(LiveWrite(record.offset, key, seq, None))
+
+    def _emit(self, record: LogRecord, key: str, said: Interaction, before: bytes | None, outcome: Outcome) -> None:
+        headers = (("schema", SCHEMA), *((name, value) for name, value in record.headers if name == "kid"))
+        if outcome.decision is not None:
+            self.live.append(LiveWrite(record.offset, key, outcome.seq, outcome.decision))
+            self._out(record, topics.DECISIONS, self.partition, decision_id(key, outcome.seq).encode(),
+                      outcome.decision, (*headers, ("row", before or b"")))  # fmt: skip
+        if outcome.learning is not None:
+            where = partition_of(said.stamp.tenant, said.event.course, self.partitions)
+            course = f"{said.stamp.tenant}/{said.event.course}".encode()
+            self._out(record, topics.LEARNING, where, course, encode_msgpack(outcome.learning), headers)
+
+    def reject(self, record: LogRecord, rejection: Rejection) -> None:
+        self.rejects.append(rejection)
+        value = encode_json(
+            Reject(
+                partition=self.partition,
+                offset=record.offset,
+                code=rejection.code,
+                detail=rejection.detail,
+                value=record.value,
+                headers=[(name, b64encode(value)) for name, value in record.headers],
+            )
+        )
+        self._out(record, topics.REJECTS, self.partition, record.key, value, (("schema", SCHEMA),))
+
+    def _out(self, record: LogRecord, topic: str, partition: int, key: bytes, value: bytes,
+             headers: tuple[tuple[str, bytes], ...]) -> None:  # fmt: skip
+        outgoing = Outgoing(topic, partition, key, value, headers)
+        self.emitted.append((f"{record.offset}:{topic}", outgoing))

@@ -1,0 +1,292 @@
+"""One partition's way through: recover, then batch after batch, until it is taken away. No timers on the way.
+
+Life cycle:   made -> recovering <-> working -> stopped      (halted: nothing more is taken; offsets stay held)
+
+    1. take what arrived while the last batch was in flight; drop offsets <= W; the next must be W + 1, else read the
+       log for what lies between
+    2. read missing rows (only if the view still stands at W), compute, move the view by one compare-and-set
+    3. only then send what was emitted, in the background; when sent, take it out of the outbox and acknowledge, in order
+Any refusal or unknown outcome is Doubt: drop every cached row and recover. `W` is the last offset in the view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from agents.compute import CachedRow, Computed, Decoded, RowCache, Versions, compute, decode, stamp_of
+from agents.ports import Batch, Checkpoints, DecisionSink, Dirty
+from agents.recover import log_lost, recover
+from agents.wiring import Ports
+from models.row import CorruptRow, Row
+from runtime.tasks import cancel_all, retry
+from schemas.errors import Doubt, Halt, Rejection, Unavailable
+from schemas.interaction import LogRecord, Outgoing
+
+MAX_BATCH = 128
+MAX_SENDS = 16
+IDLE_SECONDS = 1.0
+POISON_WINDOW, POISON_SHARE, POISON_LEAST, POISON_ROW = 10_000, 0.01, 20, 10
+
+
+class _Waiting(NamedTuple):
+    last: int
+    ack: Callable[[], None]
+
+
+class Lane:
+    """Drives one partition. `offer` may be called at any time from the loop that runs it."""
+
+    def __init__(self, partition: int, ports: Ports) -> None:
+        self.partition = partition
+        self.ports = ports
+        self.applied = -1
+        self.halted: Halt | None = None
+        self._records: deque[LogRecord] = deque()
+        self._unacked: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._rows = RowCache()
+        self._sends: deque[asyncio.Task[None]] = deque()
+        self._confirmed = -1
+        self._checkpoint: asyncio.Task[None] | None = None
+        self._checkpoint_due = 0.0
+        self._fates: deque[bool] = deque(maxlen=POISON_WINDOW)
+        self._stopping = False
+        self._rebuild = False
+
+    # -- the world's side ---------------------------------------------------------------------------------------------
+
+    def offer(self, batch: Batch) -> None:
+        """Take a batch; its `ack` is called once all of it is applied and sent."""
+        self._records.extend(batch.records)
+        self._unacked.append(_Waiting(batch.records[-1].offset, batch.ack))
+        self._arrived.set()
+
+    @property
+    def backlog(self) -> int:
+        """Records that wait here; the transport stops fetching for a lane that has plenty."""
+        return len(self._records)
+
+    async def run(self) -> None:
+        """Work until `stop`, or until the lane halts. Cancelling drops what is in flight, which recovery makes good."""
+        try:
+            while not self._stopping:
+                await self._live_once()
+        except Halt as halt:
+            self.halted = halt
+            self.ports.watcher.state(self.partition, "halted", str(halt))
+        finally:
+            await self._drop_tasks()
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, its sends and a last checkpoint; `run` then returns."""
+        self._stopping = True
+        self._arrived.set()
+
+    # -- recover and work ---------------------------------------------------------------------------------------------
+
+    async def _live_once(self) -> None:
+        try:
+            await self._recover()
+            await self._work()
+        except (Doubt, CorruptRow) as doubt:
+            self._rebuild = isinstance(doubt, CorruptRow)
+            self.ports.watcher.state(self.partition, "doubt", str(doubt))
+            await asyncio.sleep(0.05)
+        except Unavailable as fault:
+            self.ports.watcher.state(self.partition, "waiting", str(fault))
+            await asyncio.sleep(0.2)
+
+    async def _recover(self) -> None:
+        self.ports.watcher.state(self.partition, "recovering")
+        await self._drop_tasks()
+        self._rows.clear()
+        self._confirmed = await recover(self.ports, self.partition, self, rebuild=self._rebuild)
+        self._rebuild = False
+        self._acknowledge()
+        self._checkpoint_due = asyncio.get_running_loop().time() + self.ports.checkpoint_seconds
+        self.ports.watcher.state(self.partition, "working")
+
+    async def _work(self) -> None:
+        while not self._stopping:
+            await self._wait_for_records()
+            records = await self._next_records()
+            if records:
+                done = await self.advance(records, emit=True)
+                self._finish(done)
+            self._raise_failed_tasks()
+            await self._maybe_checkpoint()
+        await self._settle()
+
+    async def _wait_for_records(self) -> None:
+        if self._records or self._stopping:
+            return
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._arrived.wait()
+        except TimeoutError:
+            if await self.ports.store.rows(self.partition, self.applied, ()) is None:
+                raise Doubt("the view moved while the lane was idle") from None
+
+    async def _next_records(self) -> Sequence[LogRecord]:
+        """The next run of records, beginning with W + 1; what the transport skipped is read from the log."""
+        while self._records and self._records[0].offset <= self.applied:
+            self._records.popleft()
+        self._acknowledge()
+        if not self._records:
+            return ()
+        wanted = self.applied + 1
+        missing = self._records[0].offset - wanted
+        if missing > 0:
+            found = await self.ports.log.read(self.partition, wanted, min(missing, MAX_BATCH))
+            if not found or found[0].offset != wanted:
+                raise log_lost(self.partition, f"record {wanted} is needed next and is gone")
+            return found
+        return [self._records[i] for i in range(min(MAX_BATCH, len(self._records)))]
+
+    async def advance(self, records: Sequence[LogRecord], *, emit: bool) -> Computed:
+        """Compute `records` and move the view by one compare-and-set. `emit` False: they were told to everyone before."""
+        if records[0].offset != self.applied + 1:
+            raise Doubt(f"expected offset {self.applied + 1}, got {records[0].offset}")
+        decoded = decode(records)
+        await self._read_rows(decoded)
+        versions = await self._versions(decoded)
+        done = compute(self.partition, self.ports.partitions, decoded, self._rows, versions)
+        if not emit:
+            done.change = done.change._replace(emitted=())
+        if not await self.ports.store.advance(self.partition, self.applied, done.change):
+            raise Doubt("the view refused a write")
+        self.applied = done.change.last
+        self._rows.shrink()
+        newest = next((d.said.stamp.logged_ms for d in reversed(decoded) if not isinstance(d.said, Rejection)), None)
+        self.ports.watcher.moved(self.partition, done, newest)
+        return done
+
+    async def _read_rows(self, decoded: Sequence[Decoded]) -> None:
+        keys = {d.said.row.key: None for d in decoded if not isinstance(d.said, Rejection)}
+        unread = [key for key in keys if key not in self._rows]
+        if not unread:
+            return
+        stored = await self.ports.store.rows(self.partition, self.applied, unread)
+        if stored is None:
+            raise Doubt("the view moved before rows were read")
+        for key, row in zip(unread, stored, strict=True):
+            self._rows.put(key, CachedRow.of(row))
+
+    async def _versions(self, decoded: Sequence[Decoded]) -> dict[tuple[str, str, str, tuple[int, str]], Versions]:
+        books, found = self.ports.books, {}
+        for stamp in {stamp_of(d.said) for d in decoded if not isinstance(d.said, Rejection)}:
+            tenant, name, version, population_stamp = stamp
+            while True:
+                course = books.course(tenant, name, version)
+                population = books.population(tenant, name, population_stamp)
+                if course is not None and population is not None:
+                    break
+                await books.wait(tenant, name, version, population_stamp)
+            found[stamp] = Versions(course, population)
+        return found
+
+    # -- after the view -----------------------------------------------------------------------------------------------
+
+    def _finish(self, done: Computed) -> None:
+        """The view has it: send what was emitted in the background, then acknowledge."""
+        self._watch_for_poison(done)
+        if self.ports.sink is None or not done.change.emitted:
+            before = self._sends[-1] if self._sends else None
+            if before is None:
+                self._confirm(done.change.last)
+            else:
+                self._sends.append(asyncio.create_task(self._confirm_after(before, done.change.last)))
+            return
+        before = self._sends[-1] if self._sends else None
+        self._sends.append(asyncio.create_task(self._send(self.ports.sink, before, done)))
+
+    async def _send(self, sink: DecisionSink, before: asyncio.Task[None] | None, done: Computed) -> None:
+        names = [name for name, _ in done.change.emitted]
+        records: list[Outgoing] = [record for _, record in done.change.emitted]
+        await retry(lambda: sink.send(records))
+        if before is not None:
+            await before
+        await retry(lambda: self.ports.store.sent(self.partition, names))
+        self._confirm(done.change.last)
+
+    async def _confirm_after(self, before: asyncio.Task[None], last: int) -> None:
+        await before
+        self._confirm(last)
+
+    def _confirm(self, last: int) -> None:
+        self._confirmed = last
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        while self._unacked and self._unacked[0].last <= self._confirmed:
+            self._unacked.popleft().ack()
+
+    def _raise_failed_tasks(self) -> None:
+        """Sends and checkpoints retry faults themselves, so what ends one of them is doubt, or a bug that must be seen."""
+        while self._sends and self._sends[0].done():
+            self._sends.popleft().result()
+        if self._checkpoint is not None and self._checkpoint.done():
+            task, self._checkpoint = self._checkpoint, None
+            task.result()
+
+    async def _settle(self) -> None:
+        """Everything sent and acknowledged, and a last checkpoint."""
+        for task in list(self._sends):
+            await task
+        if self._checkpoint is not None:
+            await self._checkpoint
+            self._checkpoint = None
+        self._checkpoint_due = 0.0
+        await self._maybe_checkpoint()
+        if self._checkpoint is not None:
+            await self._checkpoint
+
+    async def _drop_tasks(self) -> None:
+        tasks = [*self._sends, *([self._checkpoint] if self._checkpoint else [])]
+        self._sends.clear()
+        self._checkpoint = None
+        await cancel_all(tasks)
+
+    # -- checkpoint ---------------------------------------------------------------------------------------------------
+
+    async def _maybe_checkpoint(self) -> None:
+        """Start a checkpoint when one is due. Its reading stands between two batches; its writing does not hold us up."""
+        checkpoints = self.ports.checkpoints
+        if len(self._sends) >= MAX_SENDS:
+            await self._sends[0]
+        loop = asyncio.get_running_loop()
+        if checkpoints is None or self._checkpoint is not None or loop.time() < self._checkpoint_due:
+            return
+        self._checkpoint_due = loop.time() + self.ports.checkpoint_seconds
+        dirty = await self.ports.store.dirty(self.partition, self.applied)
+        if dirty is None:
+            raise Doubt("the view moved before a checkpoint")
+        if dirty.rows:
+            self._checkpoint = asyncio.create_task(self._save(checkpoints, dirty))
+
+    async def _save(self, checkpoints: Checkpoints, dirty: Dirty) -> None:
+        for stored in dirty.rows.values():
+            if stored.packed is not None:
+                Row.unpack(stored.packed)
+        if await checkpoints.save(self.partition, dirty, lambda: self._confirmed >= dirty.applied):
+            await self.ports.store.clean(self.partition, dirty.marks)
+
+    # -- poison -------------------------------------------------------------------------------------------------------
+
+    def _watch_for_poison(self, done: Computed) -> None:
+        """One bad record never stops a partition; a flood of them is a bad deploy, and must."""
+        self._fates.extend(done.fates)
+        if all(done.fates):
+            return
+        bad = self._fates.count(False)
+        latest = list(self._fates)[-POISON_ROW:]
+        flood = bad >= POISON_LEAST and bad > POISON_SHARE * len(self._fates)
+        if flood or (len(latest) == POISON_ROW and not any(latest)):
+            raise Halt(
+                f"Partition {self.partition}: {bad} of the last {len(self._fates)} records were unusable.",
+                "Look at topic `rejects`, mend the producer, then restart the worker: it goes on where it stopped.",
+            )

@@ -1,0 +1,199 @@
+"""The step: (row, record) -> (row', emitted). Pure and deterministic: the same bytes every time, on any worker.
+
+Comes in: the packed row (None: no row yet), one decoded record, the versions of course and population that its stamp
+names, and whether its id was seen before. Goes out: the packed row and what is to be told. No clock, no global chance,
+no I/O; whoever computes an offset again gets the same decision, so a repeated write is the same write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models import behaviour, knowledge, policy, timing
+from models.explain import runner_up, sentence, top_terms
+from models.gain import View
+from models.population import Population
+from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
+from schemas.codec import encode_json
+from schemas.course import Course
+from schemas.decision import Decision, LearningRecord
+from schemas.errors import Code, Doubt, Rejection
+from schemas.events import ASKS_FOR_DECISION, Event
+from schemas.ids import decision_id, hash32
+from schemas.interaction import Interaction
+
+ENGINE = 1
+"""Number of the function below. A change that gives other bytes for the same input raises it."""
+
+LATE_MS = 24 * 3600 * 1000
+"""How long before its run's start an event may have happened and still be obeyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one record does: the row after it, and perhaps a decision (encoded) and a learning record."""
+
+    row: bytes
+    seq: int
+    decision: bytes | None
+    learning: LearningRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What updating the row told about the response: for `predicted` and for calibrate."""
+
+    predicted: knowledge.Prediction
+    timing: timing.Timing
+    skills: list[str]
+    pace: float
+
+
+def step(packed: bytes | None, record: Interaction, partition: int, offset: int, course: Course,
+         population: Population) -> Outcome:  # fmt: skip
+    """Apply one record to its row.
+
+    Raises Rejection when it cannot be applied (the row is then as it was), Doubt when the row is ahead of the record,
+    CorruptRow when the row is not what was written.
+    """
+    event = record.event
+    if event.segment is not None and event.segment not in course.by_id:
+        raise Rejection(Code.UNKNOWN_SEGMENT, f"Course version {course.version} has no segment {event.segment!r}.")
+    row = Row(engine=ENGINE) if packed is None else Row.unpack(packed)
+    if row.offset >= offset:
+        raise Doubt(f"row {record.row.key} has offset {row.offset} applied, ahead of {offset}")
+    row.offset = offset
+    at_ms = UNKNOWN if event.at is None else int(event.at.timestamp() * 1000)
+    heard = _update(row, event, at_ms, course, population)
+    decided = _decide(row, record, course, population, heard, at_ms) if event.type in ASKS_FOR_DECISION else None
+    row.engine = ENGINE
+    packed_after = row.pack()
+    if len(packed_after) > MAX_BYTES:
+        raise Rejection(Code.ROW_TOO_LARGE, f"The row would have {len(packed_after)} bytes; {MAX_BYTES} are allowed.")
+    learning = _learning(record, partition, offset, heard) if heard else None
+    return Outcome(packed_after, row.seq if decided else 0, encode_json(decided) if decided else None, learning)
+
+
+def _update(row: Row, event: Event, at_ms: int, course: Course, population: Population) -> Heard | None:
+    """Everything that the event changes in the row. Late events are counted, not obeyed."""
+    row.events += 1
+    if row.run_start_ms == UNKNOWN:
+        row.run_start_ms = at_ms
+    if at_ms != UNKNOWN and at_ms < row.run_start_ms - LATE_MS:
+        row.late_events += 1
+        return None
+    heard = _answered(row, event, at_ms, course, population) if event.type == "answered" else None
+    if heard is None:
+        _other(row, event)
+    if event.segment is not None:
+        row.last_segment = hash32(event.segment)
+    row.last_at_ms = max(row.last_at_ms, at_ms)
+    return heard
+
+
+def _answered(row: Row, event: Event, at_ms: int, course: Course, population: Population) -> Heard:
+    assert event.segment is not None and event.item is not None and event.correct is not None
+    skills = course.skills_of(event.segment, event.item)
+    shown_ms = UNKNOWN if at_ms == UNKNOWN else at_ms - (event.latency_ms or 0)
+    item = population.item(event.item)
+    predicted = knowledge.predict(row, population, event.item, skills, shown_ms)
+    timed = timing.read(row, item, event.latency_ms)
+    pace = row.tau
+    behaviour.learn(row, correct=event.correct, attempt=event.attempt, hints=event.hints, timing=timed)
+    timing.learn(row, item, timed)
+    knowledge.learn(
+        row, predicted, event.item, skills, event.correct, shown_ms, max(at_ms, row.last_at_ms), guessed=timed.guessed
+    )
+    return Heard(predicted, timed, skills, pace)
+
+
+def _other(row: Row, event: Event) -> None:
+    match event.type:
+        case "completed" if event.segment is not None:
+            row.mark(hash32(event.segment), COMPLETED)
+        case "skipped" if event.segment is not None:
+            policy.control(row, "skip", event.segment)
+        case "overridden" if event.action is not None:
+            policy.control(row, event.action, event.segment)
+        case "preferred":
+            _preferred(row, event)
+        case _:
+            pass
+
+
+def _preferred(row: Row, event: Event) -> None:
+    if event.format is not None:
+        row.format = 0 if event.format == "any" else hash32(event.format)
+    if event.goal is not None:
+        row.goal = 0 if event.goal == "none" else hash32(event.goal)
+    if event.pace is not None:
+        row.pace_choice = ("slower", "normal", "faster").index(event.pace)
+    if event.feedback is not None:
+        row.feedback_choice = ("less", "normal", "more").index(event.feedback)
+
+
+def _decide(row: Row, record: Interaction, course: Course, population: Population, heard: Heard | None,
+            at_ms: int) -> Decision:  # fmt: skip
+    event = record.event
+    row.seq += 1
+    name = decision_id(record.row.key, row.seq)
+    view = View(row, course, population, max(at_ms, row.last_at_ms))
+    choice = policy.choose(view, name, _asked_for(event))
+    why = sentence(view, choice)
+    if choice.segment is not None:
+        row.show(hash32(choice.segment.id))
+    return Decision(
+        id=name,
+        seq=row.seq,
+        tenant=record.stamp.tenant,
+        learner=event.learner,
+        course=event.course,
+        run=event.run,
+        segment=choice.segment.id if choice.segment else None,
+        format=choice.segment.format if choice.segment else None,
+        why=why,
+        terms=top_terms(choice.best),
+        runner_up=runner_up(choice),
+        eligible=f"{choice.eligible:x}",
+        next_authored=choice.next_authored.id if choice.next_authored else None,
+        propensity=choice.propensity,
+        arm=choice.arm,
+        forced=choice.forced,
+        fallback=choice.fallback,
+        for_event=str(event.id),
+        predicted=heard.predicted.p if heard else None,
+        policy=policy.POLICY,
+        population=record.stamp.population,
+        course_version=course.version,
+        engine=ENGINE,
+        decided_at=record.stamp.logged_ms,
+    )
+
+
+def _asked_for(event: Event) -> str | None:
+    """The segment that the learner asked for by this event."""
+    if event.type == "requested" or (event.type == "overridden" and event.action in ("again", "back")):
+        return event.segment
+    return None
+
+
+def _learning(record: Interaction, partition: int, offset: int, heard: Heard) -> LearningRecord:
+    event = record.event
+    assert event.segment is not None and event.item is not None and event.correct is not None
+    return LearningRecord(
+        tenant=record.stamp.tenant,
+        course=event.course,
+        partition=partition,
+        offset=offset,
+        segment=event.segment,
+        item=event.item,
+        skills=heard.skills,
+        features=heard.predicted.features,
+        ability=heard.predicted.ability,
+        correct=event.correct,
+        log_seconds=heard.timing.log_seconds,
+        pace=heard.pace,
+        guessed=heard.timing.guessed,
+        population=record.stamp.population,
+        logged_ms=record.stamp.logged_ms,
+    )

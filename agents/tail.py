@@ -1,0 +1,64 @@
+"""Following shared topics: read to the end of now, then go on; everything read goes to a function a topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from agents.ports import SharedLog
+from runtime.tasks import cancel_all, retry
+from schemas.interaction import LogRecord
+
+
+class TopicTail:
+    """Follows some shared topics. Owns its tasks: `start` and `stop`."""
+
+    def __init__(self, log: SharedLog, takers: Mapping[str, Callable[[LogRecord], object]]) -> None:
+        self._log = log
+        self._takers = takers
+        self._positions = dict.fromkeys(takers, 0)
+        self._changed = asyncio.Condition()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Returns when all that stood in the topics has been read; goes on reading."""
+        for topic in self._positions:
+            goal = await self._end(topic)
+            while self._positions[topic] < goal:
+                await self._read(topic, 0.2)
+        self._tasks = [asyncio.create_task(self._follow(topic), name=f"tail:{topic}") for topic in self._positions]
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        await cancel_all(self._tasks)
+
+    async def catch_up(self) -> None:
+        """Returns when all that stands in the topics now has been read."""
+        for topic in self._positions:
+            goal = await self._end(topic)
+            while self._positions[topic] < goal:
+                await self.changed(1.0)
+
+    async def changed(self, seconds: float) -> None:
+        """Returns when something new was read, or after `seconds`."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait(), seconds)
+            except TimeoutError:
+                return
+
+    async def _end(self, topic: str) -> int:
+        return await retry(lambda: self._log.end(topic))
+
+    async def _follow(self, topic: str) -> None:
+        while True:
+            await self._read(topic, 1.0)
+
+    async def _read(self, topic: str, wait_seconds: float) -> None:
+        start = self._positions[topic]
+        records, self._positions[topic] = await retry(lambda: self._log.read(topic, start, wait_seconds))
+        for record in records:
+            self._takers[topic](record)
+        if records:
+            async with self._changed:
+                self._changed.notify_all()

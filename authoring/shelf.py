@@ -1,0 +1,34 @@
+"""Published course versions as they stand in topic `courses`: the first record of a version wins, for ever."""
+
+from __future__ import annotations
+
+from schemas.codec import decode_course
+from schemas.course import Course
+from schemas.interaction import LogRecord
+
+
+class CourseShelf:
+    """Course versions by (tenant, course, version), and the newest of each course."""
+
+    def __init__(self) -> None:
+        self._versions: dict[tuple[str, str, str], Course] = {}
+        self._newest: dict[tuple[str, str], Course] = {}
+
+    def add(self, record: LogRecord) -> None:
+        """Take a record of topic `courses`."""
+        tenant = record.key.decode().split("/", 1)[0]
+        course = decode_course(record.value)
+        if (tenant, course.id, course.version) not in self._versions:
+            self._versions[tenant, course.id, course.version] = self._newest[tenant, course.id] = course
+
+    def version(self, tenant: str, course: str, version: str) -> Course | None:
+        """A published version."""
+        return self._versions.get((tenant, course, version))
+
+    def newest(self, tenant: str, course: str) -> Course | None:
+        """The version published last."""
+        return self._newest.get((tenant, course))
+
+    def all(self, tenant: str) -> list[Course]:
+        """The newest version of each of a tenant's courses."""
+        return [course for (owner, _), course in self._newest.items() if owner == tenant]
