@@ -1,0 +1,127 @@
+"""From a request body to the log: split, decode, check, stamp, append. Nothing is half done.
+
+Comes in: bytes and a tenant. Goes out: what was accepted, with its place in the log, and what was rejected and why. An
+event counts as accepted only when the log has it durably.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec import MsgspecError, json
+
+from delivery.ports import IngestLog, LiveView, Published
+from runtime import metrics
+from schemas import topics
+from schemas.codec import body_hash, decode_event, encode_interaction, id_hash, split_batch
+from schemas.errors import Code, Rejection, Unavailable
+from schemas.events import Event
+from schemas.ids import partition_of
+from schemas.interaction import PLAIN_KEY_ID, SCHEMA, Interaction, Outgoing, Stamp
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_EVENTS = 1_000
+HEADERS = (("schema", SCHEMA), ("kid", PLAIN_KEY_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An event in the log."""
+
+    event: Event
+    partition: int
+    offset: int
+    row: str
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a request. `rejected` gives the index within the request."""
+
+    single: bool
+    accepted: list[Accepted] = field(default_factory=list)
+    rejected: list[tuple[int, str | None, Rejection]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Takes request bodies. `now` gives milliseconds since the epoch."""
+
+    log: IngestLog
+    view: LiveView
+    published: Published
+    partitions: int
+    now: Callable[[], int]
+
+    async def take(self, tenant: str, body: bytes) -> Taken:
+        """Raises Rejection for a body that is no list of events at all, Unavailable when the log cannot take them."""
+        raws, several = split_batch(body)
+        if len(raws) > MAX_EVENTS:
+            raise Rejection(Code.TOO_LARGE, f"A request may have {MAX_EVENTS} events; this one has {len(raws)}.")
+        taken = Taken(single=not several)
+        good: list[tuple[int, Interaction]] = []
+        for index, raw in enumerate(raws):
+            try:
+                good.append((index, self._read(tenant, raw)))
+            except Rejection as rejection:
+                taken.rejected.append((index, _id_in(raw), rejection))
+                metrics.REJECTED.labels(rejection.code, "edge").inc()
+        await self._append(tenant, good, taken)
+        return taken
+
+    def _read(self, tenant: str, raw: bytes) -> Interaction:
+        event, extra = decode_event(raw)
+        course = self.published.newest_course(tenant, event.course)
+        if course is None:
+            raise Rejection(Code.UNKNOWN_COURSE, f"There is no course {event.course!r}; publish it first.")
+        if event.segment is not None and event.segment not in course.by_id:
+            raise Rejection(Code.UNKNOWN_SEGMENT, f"Course {course.id!r} has no segment {event.segment!r}.")
+        stamp = Stamp(
+            tenant=tenant,
+            logged_ms=self.now(),
+            course_version=course.version,
+            population=self.published.newest_population(tenant, event.course),
+        )
+        return Interaction(stamp=stamp, event=event, extra=extra)
+
+    async def _append(self, tenant: str, good: list[tuple[int, Interaction]], taken: Taken) -> None:
+        if not good:
+            return
+        records = [
+            Outgoing(
+                topics.INTERACTIONS,
+                partition_of(tenant, each.event.learner, self.partitions),
+                each.row.key.encode(),
+                encode_interaction(each),
+                HEADERS,
+            )
+            for _, each in good
+        ]
+        clashes, offsets = await asyncio.gather(self._clashes(tenant, good), self.log.append(records))
+        for (index, each), record, offset, clash in zip(good, records, offsets, clashes, strict=True):
+            if clash:
+                reused = Rejection(Code.ID_REUSED, f"Event id {each.event.id} was used before with another body.")
+                taken.rejected.append((index, str(each.event.id), reused))
+                metrics.REJECTED.labels(Code.ID_REUSED, "edge").inc()
+                continue
+            taken.accepted.append(Accepted(each.event, record.partition, offset, each.row.key))
+            metrics.ACCEPTED.labels(each.event.type).inc()
+
+    async def _clashes(self, tenant: str, good: list[tuple[int, Interaction]]) -> list[bool]:
+        """A courtesy: tell at once of an id that was used for something else. The lane decides in any case."""
+        try:
+            return list(await self.view.remember(tenant, [(id_hash(e.event), body_hash(e)) for _, e in good]))
+        except Unavailable:
+            return [False] * len(good)
+
+
+def _id_in(raw: bytes) -> str | None:
+    """The id that a rejected event seems to have, for the client's book-keeping."""
+    try:
+        found = json.decode(raw)
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    name = found.get("id") if isinstance(found, dict) else None
+    return name[:64] if isinstance(name, str) else None

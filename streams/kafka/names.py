@@ -1,0 +1,24 @@
+"""Names in Kafka: topics with the deployment's prefix, and which client settings every part shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where Kafka is, and what this deployment calls its things there."""
+
+    servers: str
+    app: str
+    prefix: str
+    partitions: int
+    replication: int
+
+    def topic(self, name: str) -> str:
+        """The topic `name` of this deployment."""
+        return self.prefix + name
+
+    def plain(self, topic: str) -> str:
+        """Inverse of `topic`."""
+        return topic.removeprefix(self.prefix)

@@ -1,0 +1,61 @@
+"""The newest published versions, for gateways: read back from the topics, without the learner model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from agents.ports import SharedLog
+from agents.tail import TopicTail
+from authoring.shelf import CourseShelf
+from schemas import topics
+from schemas.codec import encode_json
+from schemas.course import Course
+from schemas.errors import Unavailable
+from schemas.interaction import NO_POPULATION, LogRecord
+from schemas.population import decode_population
+
+PUBLISH_SECONDS = 10.0
+
+
+class PublishedTopics:
+    """Published, over the shared topics. Names only what was read back whole."""
+
+    def __init__(self, log: SharedLog) -> None:
+        self._log = log
+        self._shelf = CourseShelf()
+        self._populations: dict[tuple[str, str], tuple[int, str]] = {}
+        self._pieces: dict[str, set[int]] = {}
+        self.tail = TopicTail(log, {topics.COURSES: self._shelf.add, topics.POPULATION: self._take_population})
+
+    def newest_course(self, tenant: str, course: str) -> Course | None:
+        return self._shelf.newest(tenant, course)
+
+    def course_version(self, tenant: str, course: str, version: str) -> Course | None:
+        return self._shelf.version(tenant, course, version)
+
+    def courses(self, tenant: str) -> Sequence[Course]:
+        return self._shelf.all(tenant)
+
+    def newest_population(self, tenant: str, course: str) -> tuple[int, str]:
+        return self._populations.get((tenant, course), NO_POPULATION)
+
+    async def publish_course(self, tenant: str, course: Course) -> None:
+        key = f"{tenant}/{course.id}/{course.version}".encode()
+        await self._log.append(topics.COURSES, key, encode_json(course))
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                while self.course_version(tenant, course.id, course.version) is None:
+                    await self.tail.changed(0.5)
+        except TimeoutError:
+            raise Unavailable("log", "the course was written but not read back in time") from None
+
+    def _take_population(self, record: LogRecord) -> None:
+        piece = decode_population(record.value)
+        if piece.full:
+            return
+        seen = self._pieces.setdefault(piece.hash, set())
+        seen.add(piece.piece)
+        if len(seen) == piece.pieces:
+            del self._pieces[piece.hash]
+            self._populations[piece.change.tenant, piece.change.course] = (piece.change.version, piece.hash)

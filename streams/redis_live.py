@@ -1,0 +1,85 @@
+"""What gateways read of the view: the live streams, a row's last decisions, and their own memory of event ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from redis.asyncio import Redis
+
+from delivery.ports import Tail
+from schemas.decision import LiveEntry
+from streams.keys import WORKERS, PartitionKeys, remembered_id
+from streams.redis_client import Scripts, passing_faults
+
+REMEMBER_SECONDS = 24 * 3600
+
+
+class RedisLive:
+    """LiveView over one Redis. `reader` blocks on the live streams, so it is a connection of its own."""
+
+    def __init__(self, client: Redis, reader: Redis, partitions: int) -> None:
+        self._client = client
+        self._reader = reader
+        self._scripts = Scripts(client)
+        self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
+        self._by_stream = {keys.live: partition for partition, keys in enumerate(self._keys)}
+
+    async def newest(self) -> dict[int, int]:
+        found: dict[int, int] = {}
+        with passing_faults():
+            for partition, keys in enumerate(self._keys):
+                newest = await self._client.xrevrange(keys.live, count=1)
+                found[partition] = _number(newest[0][0]) if newest else 0
+        return found
+
+    async def workers(self, since_ms: int) -> int:
+        with passing_faults():
+            return int(await self._client.zcount(WORKERS, since_ms, "+inf"))
+
+    async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:
+        streams = {self._keys[partition].live: f"{number}-0" for partition, number in after.items()}
+        with passing_faults():
+            found = await self._reader.xread(streams, block=int(wait_seconds * 1000), count=1_000)
+        return [
+            _entry(self._by_stream[stream.decode()], name, fields)
+            for stream, entries in found or ()
+            for name, fields in entries
+        ]
+
+    async def applied(self) -> dict[int, int]:
+        with passing_faults():
+            pipe = self._client.pipeline(transaction=False)
+            for keys in self._keys:
+                pipe.hget(keys.state, "applied")
+            found = await pipe.execute()
+        return {p: int(value) for p, value in enumerate(found) if value is not None and not value.startswith(b"reb")}
+
+    async def tail(self, partition: int, row: str, after: int, limit: int = 100) -> Tail:
+        keys = self._keys[partition]
+        applied, entries, oldest = await self._scripts.run("tail", [keys.state, keys.tail(row)], [after, limit])
+        bodies = [(_number(name), fields[1]) for name, fields in entries if fields[0] == b"b"]
+        first = _number(oldest[0][0]) + (oldest[0][1][0] != b"b") if oldest else 0
+        standing = -1 if applied.startswith(b"rebuilding") else int(applied)
+        return Tail(standing, bodies, first)
+
+    async def latest(self, partition: int, row: str) -> bytes | None:
+        with passing_faults():
+            newest = await self._client.xrevrange(self._keys[partition].tail(row), count=1)
+        return newest[0][1].get(b"b") if newest else None
+
+    async def remember(self, tenant: str, ids: Sequence[tuple[bytes, bytes]]) -> Sequence[bool]:
+        keys = [remembered_id(tenant, name.hex()) for name, _ in ids]
+        clashes = await self._scripts.run("remember", keys, [REMEMBER_SECONDS, *(body for _, body in ids)])
+        return [bool(clash) for clash in clashes]
+
+
+def _number(name: bytes) -> int:
+    return int(name.split(b"-", 1)[0])
+
+
+def _entry(partition: int, name: bytes, fields: Mapping[bytes, bytes]) -> LiveEntry:
+    offset = _number(name) - 1
+    if b"reset" in fields:
+        return LiveEntry(partition=partition, offset=offset, row="", seq=0, body=None, reset=True)
+    body = fields[b"b"] or None
+    return LiveEntry(partition=partition, offset=offset, row=fields[b"r"].decode(), seq=int(fields[b"s"]), body=body)

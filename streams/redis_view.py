@@ -1,0 +1,117 @@
+"""The view in Redis or Valkey: rows, live stream, last decisions, outbox, dirty marks; one hash slot a partition.
+
+Everything that writes is one script that checks before it writes. With `direct` (standalone) emitted records go straight
+into topic streams of the same store, in the same script, and there is no outbox.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from msgspec import msgpack
+from redis.asyncio import Redis
+
+from agents.ports import Advance, Dirty, Look, StoredRow
+from agents.window import SLOTS
+from schemas.errors import Doubt
+from schemas.interaction import Outgoing
+from streams.keys import LIVE_KEPT, TAIL_KEPT, WORKERS, PartitionKeys
+from streams.redis_client import Scripts, passing_faults
+
+PIECE_ROWS = 256
+FORGOTTEN_MS = 60_000
+_encode = msgpack.Encoder().encode
+_decode_outgoing = msgpack.Decoder(Outgoing).decode
+
+
+class RedisView:
+    """LearnerStore over one Redis."""
+
+    def __init__(self, client: Redis, partitions: int, *, direct: bool) -> None:
+        self._client = client
+        self._scripts = Scripts(client)
+        self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
+        self._direct = direct
+
+    async def beat(self, worker: str, now_ms: int) -> None:
+        """Say that a worker is alive and works; gateways are ready only while one does."""
+        with passing_faults():
+            await self._client.zadd(WORKERS, {worker: now_ms})
+            await self._client.zremrangebyscore(WORKERS, "-inf", now_ms - FORGOTTEN_MS)
+
+    async def look(self, partition: int) -> Look:
+        keys = self._keys[partition]
+        (applied, checksum, _), pairs = await self._scripts.run("look", [keys.state, keys.outbox], [])
+        outbox = [(pairs[i].decode(), _decode_outgoing(pairs[i + 1])) for i in range(0, len(pairs), 2)]
+        outbox.sort(key=lambda entry: int(entry[0].split(":", 1)[0]))
+        whole = applied is not None and not applied.startswith(b"rebuilding")
+        return Look(int(applied) if whole else None, int(checksum or 0), outbox)
+
+    async def rows(self, partition: int, applied: int, keys: Sequence[str]) -> Sequence[StoredRow] | None:
+        names = self._keys[partition]
+        found = await self._scripts.run("rows", [names.state, names.rows, names.ids], [applied, SLOTS, *keys])
+        return None if found is None else [StoredRow(packed, _chunks(chunks)) for packed, chunks in found]
+
+    async def advance(self, partition: int, expected: int, change: Advance) -> bool:
+        keys = self._keys[partition]
+        args: list[Any] = [expected, change.last, change.checksum, LIVE_KEPT, TAIL_KEPT, keys.tail_prefix]
+        args.append(len(change.rows))
+        for row in change.rows:
+            args += (row.key, row.packed, len(row.chunks), *chain.from_iterable(row.chunks.items()))
+        args.append(len(change.live))
+        for entry in change.live:
+            args += (entry.offset + 1, entry.row, entry.seq, entry.body or b"")
+        args += self._emitted(change)
+        names = [keys.state, keys.rows, keys.ids, keys.live, keys.outbox, keys.dirty]
+        return bool(await self._scripts.run("advance", names, args) == 1)
+
+    def _emitted(self, change: Advance) -> list[Any]:
+        if not self._direct:
+            return [len(change.emitted), *chain.from_iterable((n, _encode(out)) for n, out in change.emitted), 0]
+        args: list[Any] = [0, len(change.emitted)]
+        for _, out in change.emitted:
+            keys = self._keys[out.partition]
+            args += (keys.ends, keys.topic(out.topic), out.topic, out.key, out.value, _encode(out.headers))
+        return args
+
+    async def sent(self, partition: int, entries: Sequence[str]) -> None:
+        if entries:
+            await self._scripts.run("forget", [self._keys[partition].outbox], list(entries))
+
+    async def replace(self, partition: int, applied: int, checksum: int, rows: Mapping[str, StoredRow],
+                      seqs: Mapping[str, int]) -> None:  # fmt: skip
+        keys, token, number = self._keys[partition], secrets.token_hex(8), 0
+        names = [keys.state, keys.rows, keys.ids, keys.live, keys.outbox, keys.dirty]
+        await self._scripts.run("rebuild", names, ["begin", token, keys.tail_prefix])
+        listed = list(rows.items())
+        for start in range(0, len(listed), PIECE_ROWS):
+            args: list[Any] = ["piece", token, number, keys.tail_prefix]
+            for key, row in listed[start : start + PIECE_ROWS]:
+                chunks = chain.from_iterable(row.chunks.items())
+                args += (key, row.packed or b"", seqs.get(key, 0), len(row.chunks), *chunks)
+            if await self._scripts.run("rebuild", names, args) != 1:
+                raise Doubt("somebody else rebuilds this partition")
+            number += 1
+        if await self._scripts.run("rebuild", names, ["finish", token, number, applied, checksum]) != 1:
+            raise Doubt("somebody else rebuilds this partition")
+
+    async def dirty(self, partition: int, applied: int) -> Dirty | None:
+        keys = self._keys[partition]
+        found = await self._scripts.run("dirty", [keys.state, keys.rows, keys.ids, keys.dirty], [applied, SLOTS])
+        if found is None:
+            return None
+        rows = {row.decode(): StoredRow(packed, _chunks(chunks)) for row, _, packed, chunks in found}
+        return Dirty(applied, rows, {row.decode(): int(mark) for row, mark, _, _ in found})
+
+    async def clean(self, partition: int, marks: Mapping[str, int]) -> None:
+        listed = list(marks.items())
+        for start in range(0, len(listed), PIECE_ROWS):
+            part = listed[start : start + PIECE_ROWS]
+            await self._scripts.run("clean", [self._keys[partition].dirty], list(chain.from_iterable(part)))
+
+
+def _chunks(found: Sequence[bytes | None]) -> dict[int, bytes]:
+    return {slot: chunk for slot, chunk in enumerate(found) if chunk is not None}

@@ -1,0 +1,191 @@
+"""The standalone log: topics as Valkey streams beside the view, entry id = offset + 1, read and written with redis-py.
+
+`StandaloneLog` is EventLog, Ingest log and SharedLog in one; `follow` hands a topic's partitions to lanes in batches, as
+the Kafka transport does: whatever arrived while the last batch was in flight is the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from msgspec import msgpack
+from redis.asyncio import Redis
+
+from agents.ports import Batch
+from schemas import topics
+from schemas.errors import Misconfigured, Unavailable
+from schemas.interaction import LogRecord, Outgoing
+from streams.keys import PARTITIONS, SHARED_ENDS, PartitionKeys, shared_topic
+from streams.redis_client import Scripts, passing_faults
+
+READ_COUNT = 512
+_encode = msgpack.Encoder().encode
+_decode_headers = msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
+
+
+class StandaloneLog:
+    """Topics in one Valkey."""
+
+    def __init__(self, client: Redis, partitions: int) -> None:
+        self._client = client
+        self._scripts = Scripts(client)
+        self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
+
+    async def check_partitions(self) -> None:
+        """Write the partition count at the first start; refuse any other later."""
+        with passing_faults():
+            await self._client.set(PARTITIONS, len(self._keys), nx=True)
+            there = int(await self._client.get(PARTITIONS) or 0)
+        if there != len(self._keys):
+            raise Misconfigured(
+                f"This store was made with {there} partitions, the settings say {len(self._keys)}. "
+                f"Set SEGUE_PARTITIONS={there}, or start with another data folder."
+            )
+
+    # -- EventLog -----------------------------------------------------------------------------------------------------
+
+    async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
+        return await self.read_topic(topics.INTERACTIONS, partition, start, limit)
+
+    async def read_topic(self, topic: str, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
+        """Records of any partitioned topic from offset `start` on."""
+        with passing_faults():
+            entries = await self._client.xrange(self._keys[partition].topic(topic), f"{start + 1}-0", "+", limit)
+        return [_record(name, fields) for name, fields in entries]
+
+    async def end(self, partition: int) -> int:
+        with passing_faults():
+            return int(await self._client.hget(self._keys[partition].ends, topics.INTERACTIONS) or 0)
+
+    async def committed(self, partition: int) -> int:
+        with passing_faults():
+            high = await self._client.hget(self._keys[partition].state, "high")
+        return int(high) + 1 if high is not None else 0
+
+    # -- the gateway's side -------------------------------------------------------------------------------------------
+
+    async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
+        """Append to topic `interactions` and the like; the offsets in the order of `records`."""
+        by_place: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for index, record in enumerate(records):
+            by_place[record.topic, record.partition].append(index)
+        offsets = [0] * len(records)
+
+        async def one(topic: str, partition: int, places: list[int]) -> None:
+            args: list[Any] = [topic]
+            for index in places:
+                args += (records[index].key, records[index].value, _encode(records[index].headers))
+            keys = self._keys[partition]
+            first = await self._scripts.run("append", [keys.ends, keys.topic(topic)], args)
+            for place, index in enumerate(places):
+                offsets[index] = first + place
+
+        await asyncio.gather(*(one(topic, partition, places) for (topic, partition), places in by_place.items()))
+        return offsets
+
+
+class StandaloneShared:
+    """SharedLog over Valkey streams."""
+
+    def __init__(self, client: Redis, reader_of: Callable[[], Redis]) -> None:
+        self._client = client
+        self._reader_of = reader_of
+        self._readers: dict[str, Redis] = {}
+        self._scripts = Scripts(client)
+
+    async def append(self, topic: str, key: bytes, value: bytes) -> None:
+        await self._scripts.run("append", [SHARED_ENDS, shared_topic(topic)], [topic, key, value, _encode(())])
+
+    async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
+        reader = self._readers.setdefault(topic, self._reader_of())
+        streams: dict[Any, Any] = {shared_topic(topic): f"{start}-0"}
+        with passing_faults():
+            found = await reader.xread(streams, count=READ_COUNT, block=max(1, int(wait_seconds * 1000)))
+        records = [_record(name, fields) for _, entries in found or () for name, fields in entries]
+        return records, records[-1].offset + 1 if records else start
+
+    async def end(self, topic: str) -> int:
+        with passing_faults():
+            return int(await self._client.hget(SHARED_ENDS, topic) or 0)
+
+    async def close(self) -> None:
+        """Close the connections that block."""
+        for reader in self._readers.values():
+            await reader.aclose()
+
+
+class Follower:
+    """Reads the partitions of a topic from where `start` says and hands out batches; one read for all partitions.
+
+    `room(p)` says whether partition p may be handed more; `acked` (None: the taker keeps its own position) stores how
+    far a group has come.
+    """
+
+    def __init__(self, reader: Redis, client: Redis, topic: str, partitions: Sequence[int]) -> None:
+        self._reader = reader
+        self._client = client
+        self._topic = topic
+        self._keys = {partition: PartitionKeys.of(partition) for partition in partitions}
+        self._by_stream = {keys.topic(topic): partition for partition, keys in self._keys.items()}
+        self._acked: dict[int, int] = {}
+
+    async def run(
+        self,
+        start: Mapping[int, int],
+        offer: Callable[[int, Batch], None],
+        room: Callable[[int], bool],
+        group: str | None = None,
+    ) -> None:
+        """Follow for ever. `start` gives the first offset wanted of each partition."""
+        position = dict(start)
+        while True:
+            wanted = {keys.topic(self._topic): f"{position[p]}-0" for p, keys in self._keys.items() if room(p)}
+            if not wanted:
+                await asyncio.sleep(0.002)
+                continue
+            if group is not None and self._acked:
+                with suppress(Unavailable):
+                    await self.store_positions(group)
+            everyone = len(wanted) == len(self._keys)
+            for partition, records in await self._read(wanted, 1_000 if everyone else 20):
+                position[partition] = records[-1].offset + 1
+                offer(partition, Batch(records, self._ack(partition, records[-1].offset, group)))
+
+    async def positions(self, group: str) -> dict[int, int]:
+        """The first offset that a group has not acknowledged, by partition."""
+        with passing_faults():
+            found = {p: await self._client.hget(k.positions, f"{group}:{self._topic}") for p, k in self._keys.items()}
+        return {partition: int(value or 0) for partition, value in found.items()}
+
+    async def _read(self, wanted: Mapping[str, str], wait_ms: int) -> list[tuple[int, list[LogRecord]]]:
+        try:
+            with passing_faults():
+                found = await self._reader.xread(dict(wanted), count=READ_COUNT, block=wait_ms)
+        except Unavailable:
+            await asyncio.sleep(0.2)
+            return []
+        return [(self._by_stream[s.decode()], [_record(*entry) for entry in entries]) for s, entries in found or ()]
+
+    def _ack(self, partition: int, last: int, group: str | None) -> Callable[[], None]:
+        if group is None:
+            return _nothing
+        return lambda: self._acked.update({partition: last})
+
+    async def store_positions(self, group: str) -> None:
+        """Store how far a group has come. A lost position only means that records are handed over again."""
+        acked, self._acked = self._acked, {}
+        with passing_faults():
+            for partition, last in acked.items():
+                await self._client.hset(self._keys[partition].positions, f"{group}:{self._topic}", str(last + 1))
+
+
+def _nothing() -> None:
+    return None
+
+
+def _record(name: bytes, fields: Mapping[bytes, bytes]) -> LogRecord:
+    return LogRecord(int(name.split(b"-", 1)[0]) - 1, fields[b"k"], fields[b"v"], _decode_headers(fields[b"h"]))
