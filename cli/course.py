@@ -1,0 +1,70 @@
+"""`segue course check` and `segue course publish`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import typer
+from msgspec import json
+from rich.console import Console
+
+from authoring.check import Finding, check
+from authoring.load import load_course
+from schemas.course import Course
+from schemas.errors import Code, Rejection, Unavailable
+
+PUBLISH_SECONDS = 15.0
+
+
+def check_file(path: Path, as_json: bool) -> None:
+    """Print findings; exit code 1 when one is an error."""
+    course = load_course(path)
+    findings = check(course)
+    errors = sum(finding.error for finding in findings)
+    if as_json:
+        print(json.encode({"course": course.id, "version": course.version, "errors": errors, "findings": findings}).decode())
+    else:
+        _print(course, findings, errors)
+    if errors:
+        raise typer.Exit(1)
+
+
+def publish_file(path: Path, url: str, key: str) -> None:
+    """Check, then publish."""
+    course = load_course(path)
+    findings = [finding for finding in check(course) if finding.error]
+    if findings:
+        _print(course, findings, len(findings))
+        raise typer.Exit(1)
+    publish(course, url, key)
+    Console().print(f"Published [bold]{course.id}[/bold] version {course.version}: {len(course.segments)} segments.")
+
+
+def publish(course: Course, url: str, key: str) -> None:
+    """Publish over HTTP. Raises Rejection or Unavailable."""
+    try:
+        answer = httpx.put(
+            f"{url}/v1/courses/{course.id}",
+            content=json.encode(course),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            timeout=PUBLISH_SECONDS,
+        )
+    except httpx.HTTPError as fault:
+        raise Unavailable("gateway", f"{url} does not answer ({fault}); is `segue up` running?") from None
+    if answer.status_code >= 500:
+        raise Unavailable("gateway", answer.text)
+    if answer.status_code >= 400:
+        raise Rejection(Code.INVALID, json.decode(answer.content).get("detail", answer.text))
+
+
+def _print(course: Course, findings: list[Finding], errors: int) -> None:
+    console = Console(soft_wrap=True)
+    for finding in findings:
+        kind = "[bold red]error  [/bold red]" if finding.error else "[yellow]warning[/yellow]"
+        console.print(f"{kind}  [bold]{finding.where}[/bold]  {finding.message}", highlight=False)
+    compulsory = sum(segment.compulsory for segment in course.segments)
+    console.print(
+        f"{course.id} {course.version}: {len(course.skills)} skills, {len(course.segments)} segments, "
+        f"{compulsory} compulsory; {errors} errors, {len(findings) - errors} warnings."
+    )

@@ -1,0 +1,77 @@
+"""Composition roots shared by worker and gateway: which adapters stand behind the ports, by engine.
+
+Each function returns an async context that connects on entry and disconnects on exit, in reverse order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from agents.ports import SharedLog
+from delivery.ports import IngestLog
+from runtime.settings import Settings
+from schemas.errors import Misconfigured
+from streams.engine import Engine
+from streams.kafka.log import KafkaProducer, KafkaShared
+from streams.kafka.names import Cluster
+from streams.kafka.topics import ensure_topics
+from streams.redis_client import connect
+from streams.standalone import StandaloneLog, StandaloneShared
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What worker and gateway both need: Redis, the shared topics, and the log to write to."""
+
+    redis: Redis
+    new_redis: Callable[[], Redis]
+    shared: SharedLog
+    ingest: IngestLog
+    standalone: StandaloneLog | None
+    producer: KafkaProducer | None
+    cluster: Cluster | None
+
+
+def redis_url(settings: Settings) -> str:
+    """Where the view is: as set, or the embedded engine of the data folder."""
+    if settings.redis_url:
+        return settings.redis_url
+    if settings.broker == "kafka":
+        raise Misconfigured("With SEGUE_BROKER=kafka set SEGUE_REDIS_URL, for example redis://127.0.0.1:6379/0.")
+    return Engine(settings.data).url
+
+
+def cluster_of(settings: Settings) -> Cluster:
+    """The Kafka side of the settings."""
+    return Cluster(settings.kafka, settings.app, settings.topic_prefix, settings.partitions, settings.replication)
+
+
+@asynccontextmanager
+async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
+    """Connect what both need. Raises Misconfigured or Unavailable."""
+    url = redis_url(settings)
+    async with AsyncExitStack() as stack:
+
+        def new_redis() -> Redis:
+            client = connect(url)
+            stack.push_async_callback(client.aclose)
+            return client
+
+        redis = new_redis()
+        if settings.broker == "standalone":
+            log = StandaloneLog(redis, settings.partitions)
+            await log.check_partitions()
+            yield Shared(redis, new_redis, StandaloneShared(redis, new_redis), log, log, None, None)
+            return
+        cluster = cluster_of(settings)
+        await ensure_topics(cluster)
+        producer = KafkaProducer(cluster)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        shared = KafkaShared(cluster, producer)
+        stack.push_async_callback(shared.stop)
+        yield Shared(redis, new_redis, shared, producer, None, producer, cluster)

@@ -1,0 +1,63 @@
+"""A whole service on this machine, as `segue up`, `demo` and `replay` run it: engine, gateway, worker."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cli.supervisor import Child, Supervisor, wait_until_ready
+from runtime.settings import Settings
+from streams.engine import Engine
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    url: str
+    key: str
+    supervisor: Supervisor
+    workers: list[Child]
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_service(settings: Settings, workers: int = 1) -> Iterator[Service]:
+    """Start everything, and stop it at the end in reverse: gateway and workers first, the engine last.
+
+    With SEGUE_REDIS_URL set the view is somebody else's and no engine is started.
+    """
+    supervisor, engine = Supervisor(), None
+    try:
+        url = settings.redis_url
+        if not url:
+            engine = Engine(settings.data, durable=settings.durable)
+            engine.start()
+            url = engine.url
+        key = settings.key or secrets.token_urlsafe(18)
+        port = settings.port or free_port()
+        environment = _environment(settings) | {"SEGUE_REDIS_URL": url, "SEGUE_KEY": key, "SEGUE_PORT": str(port)}
+        started = [supervisor.add("worker", environment=environment) for _ in range(workers)]
+        supervisor.add("gateway", environment=environment)
+        address = f"http://{settings.host}:{port}"
+        wait_until_ready(address, supervisor)
+        yield Service(address, key, supervisor, started)
+    finally:
+        supervisor.stop()
+        if engine is not None:
+            engine.stop()
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The settings as variables, so that every process reads the same."""
+    given = settings.model_dump(mode="json", exclude={"redis_url", "key", "port"})
+    return {f"SEGUE_{name.upper()}": str(value) for name, value in given.items()}

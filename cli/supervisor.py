@@ -1,0 +1,100 @@
+"""Supervision: the processes of a service, started in order, started again when they die, stopped in reverse."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import httpx
+
+from cli.process import PARENT
+from runtime.logging import logger
+from schemas.errors import Unavailable
+
+log = logger("segue.up")
+START_SECONDS = 40.0
+STOP_SECONDS = 15.0
+
+
+@dataclass
+class Child:
+    """One process: `segue NAME` with its environment."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    deaths: int = 0
+
+    def start(self) -> None:
+        """Start, or start again."""
+        environment = {**os.environ, **self.environment, PARENT: str(os.getpid())}
+        self.process = subprocess.Popen(self.command, env=environment, stdin=subprocess.DEVNULL)
+        self.started = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 when it does not run."""
+        return self.process.pid if self.process is not None else 0
+
+
+@dataclass
+class Supervisor:
+    """Keeps children running. `tend` is to be called now and then."""
+
+    children: list[Child] = field(default_factory=list)
+
+    def add(self, name: str, *, environment: Mapping[str, str], arguments: Sequence[str] = ()) -> Child:
+        """Start `segue NAME` and keep it running."""
+        child = Child(name, [sys.executable, "-m", "cli.main", name, *arguments], environment)
+        child.start()
+        self.children.append(child)
+        return child
+
+    def tend(self) -> None:
+        """Start again what died; a child that keeps dying is started ever more slowly."""
+        for child in self.children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            pause = min(0.1 * 2**child.deaths, 10.0)
+            if time.monotonic() - child.started < pause:
+                continue
+            child.deaths = 0 if time.monotonic() - child.started > 60 else child.deaths + 1
+            log.warning("process died, starting it again", process=child.name, status=child.process.returncode)
+            child.start()
+
+    def stop(self) -> None:
+        """SIGTERM in reverse order, so that nothing is taken in that nobody works on; SIGKILL after STOP_SECONDS."""
+        for child in reversed(self.children):
+            if child.process is None or child.process.poll() is not None:
+                continue
+            child.process.terminate()
+            try:
+                child.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                log.error("process did not stop, killing it", process=child.name)
+                child.process.kill()
+                child.process.wait()
+        self.children.clear()
+
+
+def wait_until_ready(url: str, supervisor: Supervisor) -> None:
+    """Returns when the gateway says that it is ready. Raises Unavailable when it does not in START_SECONDS."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/health/ready", timeout=1.0).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        for child in supervisor.children:
+            status = child.process.poll() if child.process else None
+            if status is not None and child.name == "gateway" and status == 2:
+                raise Unavailable("gateway", "it did not start; its message is above")
+        time.sleep(0.05)
+    raise Unavailable("gateway", f"{url} did not become ready in {START_SECONDS:.0f} s")

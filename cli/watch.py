@@ -1,0 +1,69 @@
+"""How lanes are watched: metrics for machines, one log line an incident for people."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from agents.compute import Computed
+from agents.ports import EventLog
+from models.population import Population
+from runtime import metrics
+from runtime.clock import wall_clock
+from runtime.logging import logger
+from schemas import topics
+from schemas.errors import Unavailable
+
+log = logger("segue.worker")
+LOUD = {"doubt": "warning", "waiting": "warning", "halted": "error", "restored": "warning"}
+
+
+class LaneWatch:
+    """Watcher of all lanes of a worker."""
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._states: dict[int, str] = {}
+        self._newest: dict[int, int] = {}
+        self._applied: dict[int, int] = {}
+
+    def state(self, partition: int, name: str, detail: str = "") -> None:
+        self._states[partition] = name
+        metrics.LANE_STATES.labels(name).inc()
+        metrics.HALTED.labels(partition).set(name == "halted")
+        if name in LOUD:
+            getattr(log, LOUD[name])(f"lane {name}", partition=partition, detail=detail)
+
+    def moved(self, partition: int, done: Computed, newest_logged_ms: int | None) -> None:
+        metrics.APPLIED.labels(partition).inc(done.applied)
+        metrics.DUPLICATES.labels(partition).inc(done.duplicates)
+        metrics.DECISIONS.labels(partition).inc(done.decisions)
+        for rejection in done.rejects:
+            metrics.REJECTED.labels(rejection.code, "lane").inc()
+        self._applied[partition] = done.change.last
+        if newest_logged_ms is not None:
+            self._newest[partition] = newest_logged_ms
+
+    def published(self, course: str, version: Population) -> None:
+        """A population version went out."""
+        metrics.POPULATION_VERSION.labels(course).set(version.stamp[0])
+
+    async def watch(self, source: EventLog, beat: Callable[[str, int], Awaitable[None]]) -> None:
+        """Once a second, for ever: say that this worker works, and keep the lag series fresh."""
+        while True:
+            if any(state == "working" for state in self._states.values()):
+                with suppress(Unavailable):
+                    await beat(self._name, wall_clock())
+            for partition, applied in list(self._applied.items()):
+                try:
+                    behind = max(0, await source.end(partition) - 1 - applied)
+                except Unavailable:
+                    break
+                metrics.OFFSET_LAG.labels(self._group, topics.INTERACTIONS, partition).set(behind)
+                seconds = (wall_clock() - self._newest.get(partition, wall_clock())) / 1000 if behind else 0.0
+                metrics.LAG_SECONDS.labels(partition).set(seconds)
+            await asyncio.sleep(0.2 if not self._states else 1.0)

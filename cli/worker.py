@@ -1,0 +1,126 @@
+"""Composition root of a worker: lanes and calibrate over the standalone log, or under Faust over Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from prometheus_client import start_http_server
+
+from agents.books import TopicBooks
+from agents.calibrate import Calibrate
+from agents.lane import Lane
+from agents.wiring import Ports
+from cli.parts import Shared, shared_parts
+from cli.process import stop_signal, until_stopped
+from cli.watch import LaneWatch
+from runtime.logging import logger
+from runtime.settings import Settings
+from runtime.tasks import cancel_all, retry
+from schemas import topics
+from streams.kafka.checkpoints import KafkaCheckpoints
+from streams.kafka.log import KafkaLog
+from streams.kafka.names import Cluster
+from streams.kafka.worker import CALIBRATE_ROOM, ROOM, KafkaWorker
+from streams.redis_view import RedisView
+from streams.standalone import Follower, StandaloneLog
+
+log = logger("segue.worker")
+CALIBRATE = "calibrate"
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until told to stop; a bug anywhere ends the process loudly, and the supervisor starts a new one."""
+    stop = stop_signal()
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, addr=settings.host)
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(shared_parts(settings))
+        books = TopicBooks(parts.shared)
+        await books.tail.start()
+        stack.push_async_callback(books.tail.stop)
+        watch = LaneWatch(settings.app)
+        calibrate = Calibrate(parts.shared, books, watch.published)
+        if parts.standalone is not None:
+            await _run_standalone(settings, parts, parts.standalone, books, watch, calibrate, stop)
+        elif parts.cluster is not None:
+            await _run_kafka(settings, parts, parts.cluster, books, watch, calibrate, stop)
+
+
+async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneLog, books: TopicBooks,
+                          watch: LaneWatch, calibrate: Calibrate, stop: asyncio.Event) -> None:  # fmt: skip
+    view = RedisView(parts.redis, settings.partitions, direct=True)
+    ports = Ports(source, view, books, None, None, watch, settings.partitions)
+    everything = list(range(settings.partitions))
+    lanes = [Lane(partition, ports) for partition in everything]
+    events = Follower(parts.new_redis(), parts.redis, topics.INTERACTIONS, everything)
+    responses = Follower(parts.new_redis(), parts.redis, topics.LEARNING, everything)
+    looks = [await retry(lambda p=p: view.look(p)) for p in everything]  # type: ignore[misc]
+    start = {partition: (look.applied if look.applied is not None else -1) + 1 for partition, look in enumerate(looks)}
+    learned = await retry(lambda: responses.positions(CALIBRATE))
+    working = [asyncio.create_task(lane.run(), name=f"lane:{lane.partition}") for lane in lanes]
+    calibrating = asyncio.create_task(calibrate.run(), name="calibrate")
+    feeding = [
+        asyncio.create_task(
+            events.run(start, lambda p, b: lanes[p].offer(b), lambda p: not lanes[p].halted and lanes[p].backlog < ROOM)
+        ),
+        asyncio.create_task(
+            responses.run(learned, lambda _, b: calibrate.offer(b), lambda _: calibrate.backlog < CALIBRATE_ROOM, CALIBRATE)
+        ),
+        asyncio.create_task(watch.watch(source, view.beat)),
+    ]
+    log.info("worker ready", broker="standalone", partitions=settings.partitions)
+    try:
+        await _until_stopped_or_failed(stop, [*working, calibrating, *feeding])
+        await cancel_all(feeding)
+        for lane in lanes:
+            await lane.stop()
+        await calibrate.stop()
+        await asyncio.gather(*working, calibrating)
+        await responses.store_positions(CALIBRATE)
+        log.info("worker stopped")
+    finally:
+        await cancel_all([*working, calibrating, *feeding])
+
+
+async def _run_kafka(settings: Settings, parts: Shared, cluster: Cluster, books: TopicBooks, watch: LaneWatch,
+                     calibrate: Calibrate, stop: asyncio.Event) -> None:  # fmt: skip
+    assert parts.producer is not None
+    source = KafkaLog(cluster)
+    checkpoints = KafkaCheckpoints(cluster)
+    view = RedisView(parts.redis, settings.partitions, direct=False)
+    ports = Ports(source, view, books, parts.producer, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
+    await source.start()
+    worker = KafkaWorker(cluster, ports, checkpoints, calibrate)
+    measuring = asyncio.create_task(watch.watch(source, view.beat))
+    try:
+        await worker.start()
+        log.info("worker ready", broker="kafka", servers=cluster.servers)
+        watching = asyncio.create_task(_until_failed(worker))
+        await _until_stopped_or_failed(stop, [watching])
+        watching.cancel()
+        await worker.stop()
+        log.info("worker stopped")
+    finally:
+        measuring.cancel()
+        await checkpoints.stop()
+        await source.stop()
+
+
+async def _until_failed(worker: KafkaWorker) -> None:
+    while (failure := worker.failed()) is None:  # noqa: ASYNC110  (Faust tells of its crash by a flag)
+        await asyncio.sleep(0.2)
+    raise failure
+
+
+async def _until_stopped_or_failed(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Returns at `stop`. A task that fails raises here; one that ends by itself (a lane that halted) does not matter."""
+    stopping = asyncio.create_task(until_stopped(stop))
+    running = {stopping, *tasks}
+    try:
+        while not stopping.done():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        stopping.cancel()
