@@ -54,7 +54,7 @@ async def _learn(url: str, key: str, course: dict[str, Any] | str, learners: int
                 course = await client.course(course)
             else:
                 await client.publish(course)
-            cohort = Cohort(client, course, f"simulation-{seed}", seed=seed, pause_seconds=0.15, shown=shown.decision)
+            cohort = Cohort(client, course, f"simulation-{seed}", seed=seed, pause_seconds=0.35, shown=shown.decision)
             return await cohort.go(learners, seconds)
         except Refused as refused:
             raise Rejection(Code.INVALID, str(refused)) from None

@@ -1,0 +1,91 @@
+"""What authors are told about their courses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authoring.check import check
+from authoring.load import load_course, parse_course
+from schemas.errors import Code, Rejection
+from tests.factories import course, course_json
+
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "personal-data.yaml"
+
+
+def errors(**fields: Any) -> list[str]:
+    return [finding.message for finding in check(course(**fields)) if finding.error]
+
+
+def segment(name: str, **fields: Any) -> dict[str, Any]:
+    return {"id": name, "title": name, "skills": {"a": 1.0}, **fields}
+
+
+def test_the_sample_course_is_good_and_as_large_as_promised() -> None:
+    sample = load_course(SAMPLE)
+    assert check(sample) == []
+    assert len(sample.skills) >= 8 and len(sample.segments) >= 30
+    assert sum(each.compulsory for each in sample.segments) >= 3
+    assert all(40 < len(each.body) < 600 and each.items for each in sample.segments)
+    assert all(len(item.options) > 1 and item.feedback for each in sample.segments for item in each.items)
+
+
+@pytest.mark.parametrize(
+    ("segments", "message"),
+    [
+        ([], "at least one segment"),
+        ([segment("x"), segment("x")], "there 2 times"),
+        ([segment("x", skills={"zz": 1.0})], "no skill 'zz'"),
+        ([segment("x", prerequisites=[{"segment": "nowhere"}])], "no segment 'nowhere'"),
+        ([segment("x", prerequisites=[{}])], "either a segment or a skill"),
+        ([segment("x", prerequisites=[{"segment": "y"}]), segment("y", prerequisites=[{"segment": "x"}])], "for ever"),
+        ([segment("x", prerequisites=[{"segment": "x"}])], "for ever"),
+        ([segment("x", compulsory=True, prerequisites=[{"skill": "a"}])], "Compulsory content"),
+        ([segment("y", prerequisites=[{"skill": "a"}]), segment("x", compulsory=True, prerequisites=[{"segment": "y"}])],
+         "Compulsory content"),
+        ([segment("x", items=[{"id": "q", "options": ["a", "b"], "answer": 2}])], "no option number 2"),
+    ],
+)  # fmt: skip
+def test_what_would_hurt_learners_is_an_error(segments: list[dict[str, Any]], message: str) -> None:
+    assert any(message in error for error in errors(segments=segments))
+
+
+def test_skills_that_build_on_each_other_are_an_error() -> None:
+    assert errors(skills=[{"id": "a", "builds_on": ["b"]}, {"id": "b", "builds_on": ["a"]}])
+
+
+def test_long_chains_do_not_overflow() -> None:
+    chain = [segment(f"s{n}", prerequisites=[{"segment": f"s{n - 1}"}] if n else []) for n in range(3_000)]
+    assert not [error for error in errors(segments=chain) if "ever" in error]
+
+
+def test_advice_is_only_a_warning() -> None:
+    found = check(course(segments=[{"id": "x"}]))
+    assert found and not any(finding.error for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (b"id: [", Code.MALFORMED),
+        (b"- just\n- a list", Code.INVALID),
+        (b"id: 7\nversion: '1'", Code.INVALID),
+        (b"id: x\nversion: '1'\nsegmnets: []", Code.INVALID),
+        (b"!!python/object/apply:os.system ['true']", Code.MALFORMED),
+    ],
+)
+def test_a_file_that_is_no_course_is_rejected_with_its_name(text: bytes, code: Code) -> None:
+    with pytest.raises(Rejection, match="course.yaml") as caught:
+        parse_course(text, "course.yaml")
+    assert caught.value.code == code
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(Rejection, match="cannot be read"):
+        load_course(tmp_path / "none.yaml")
+
+
+def test_the_course_of_tests_is_good() -> None:
+    assert not errors(**course_json())

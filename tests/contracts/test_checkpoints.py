@@ -1,0 +1,61 @@
+"""What every checkpoint topic must do: whole or not at all, and only by the newest claimant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agents.ports import Checkpoints, Dirty, Saved, StoredRow
+from schemas.errors import Doubt
+from streams.kafka.checkpoints import KafkaCheckpoints
+from streams.kafka.names import Cluster
+from streams.kafka.topics import ensure_topics
+from tests.fakes import MemoryCheckpoints
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def checkpoints(request: pytest.FixtureRequest) -> AsyncIterator[Checkpoints]:
+    if request.param == "memory":
+        yield MemoryCheckpoints()
+        return
+    cluster: Cluster = request.getfixturevalue("cluster")
+    await ensure_topics(cluster)
+    made = KafkaCheckpoints(cluster)
+    yield made
+    await made.stop()
+
+
+def dirty(applied: int, **rows: bytes) -> Dirty:
+    return Dirty(applied, {key: StoredRow(row, {3: b"ids"}) for key, row in rows.items()}, dict.fromkeys(rows, applied))
+
+
+async def test_without_a_checkpoint_there_is_no_watermark(checkpoints: Checkpoints) -> None:
+    await checkpoints.claim(0)
+    assert await checkpoints.load(0) == Saved(None, {})
+
+
+async def test_rows_and_watermark_come_back_and_newer_rows_win(checkpoints: Checkpoints) -> None:
+    await checkpoints.claim(1)
+    assert await checkpoints.save(1, dirty(4, ana=b"a1", ben=b"b1"), lambda: True)
+    assert await checkpoints.save(1, dirty(9, ana=b"a2"), lambda: True)
+    saved = await checkpoints.load(1)
+    assert saved.watermark == 9
+    assert saved.rows == {"ana": StoredRow(b"a2", {3: b"ids"}), "ben": StoredRow(b"b1", {3: b"ids"})}
+    assert (await checkpoints.load(0)).watermark is None
+
+
+@pytest.mark.kafka
+async def test_whoever_was_there_before_the_newest_claimant_is_fenced(cluster: Cluster) -> None:
+    await ensure_topics(cluster)
+    old, new = KafkaCheckpoints(cluster), KafkaCheckpoints(cluster)
+    try:
+        await old.claim(0)
+        assert await old.save(0, dirty(1, ana=b"a1"), lambda: True)
+        await new.claim(0)
+        with pytest.raises(Doubt):
+            await old.save(0, dirty(2, ana=b"stale"), lambda: True)
+        assert (await new.load(0)).watermark == 1
+    finally:
+        await old.stop()
+        await new.stop()

@@ -1,0 +1,99 @@
+"""What every log must do: records by offset without holes, shared topics whole and in one order; three engines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from agents.ports import EventLog, SharedLog
+from delivery.ports import IngestLog
+from runtime.tasks import retry
+from schemas import topics
+from schemas.interaction import Outgoing
+from streams.kafka.log import KafkaLog, KafkaProducer, KafkaShared
+from streams.kafka.names import Cluster
+from streams.kafka.topics import ensure_topics
+from streams.redis_client import connect
+from streams.standalone import StandaloneLog, StandaloneShared
+from tests.fakes import MemoryLog, MemoryShared
+
+
+@dataclass
+class Logs:
+    write: IngestLog
+    read: EventLog
+    shared: SharedLog
+
+
+@pytest.fixture(params=["memory", "standalone", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
+    if request.param == "memory":
+        memory = MemoryLog()
+        yield Logs(memory, memory, MemoryShared())
+        return
+    async with AsyncExitStack() as stack:
+        if request.param == "standalone":
+            client = connect(request.getfixturevalue("empty_valkey").url)
+            stack.push_async_callback(client.aclose)
+            log = StandaloneLog(client, 2)
+            yield Logs(log, log, StandaloneShared(client, lambda: client))
+            return
+        cluster: Cluster = request.getfixturevalue("cluster")
+        await ensure_topics(cluster)
+        producer, reader = KafkaProducer(cluster), KafkaLog(cluster)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        await reader.start()
+        stack.push_async_callback(reader.stop)
+        shared = KafkaShared(cluster, producer)
+        stack.push_async_callback(shared.stop)
+        yield Logs(producer, reader, shared)
+
+
+def out(number: int, partition: int = 0) -> Outgoing:
+    return Outgoing(topics.INTERACTIONS, partition, b"k%d" % number, b"v%d" % number, (("schema", b"1"), ("kid", b"x")))
+
+
+async def test_offsets_count_from_zero_in_each_partition(logs: Logs) -> None:
+    assert list(await logs.write.append([out(0), out(1, 1), out(2)])) == [0, 0, 1]
+    assert list(await logs.write.append([out(3)])) == [2]
+    assert (await logs.read.end(0), await logs.read.end(1)) == (3, 1)
+
+
+async def test_records_come_back_as_they_were_from_any_offset(logs: Logs) -> None:
+    await logs.write.append([out(n) for n in range(10)])
+    found = await logs.read.read(0, 4, 3)
+    assert [(r.offset, r.key, r.value, r.headers) for r in found] == [
+        (n, b"k%d" % n, b"v%d" % n, (("schema", b"1"), ("kid", b"x"))) for n in (4, 5, 6)
+    ]
+    assert [r.offset for r in await logs.read.read(0, 8, 100)] == [8, 9]
+
+
+async def test_reading_at_the_end_gives_nothing(logs: Logs) -> None:
+    await logs.write.append([out(0)])
+    assert list(await logs.read.read(0, 1, 10)) == []
+    assert list(await logs.read.read(1, 0, 10)) == []
+
+
+async def test_nothing_is_committed_in_a_new_log(logs: Logs) -> None:
+    assert await retry(lambda: logs.read.committed(0)) == 0
+
+
+async def test_shared_topics_are_read_whole_by_everybody(logs: Logs) -> None:
+    for number in range(5):
+        await logs.shared.append(topics.COURSES, b"k", b"v%d" % number)
+    assert await logs.shared.end(topics.COURSES) == 5
+    for _ in range(2):
+        found, position = [], 0
+        while position < 5:
+            records, position = await logs.shared.read(topics.COURSES, position, 1.0)
+            found += [record.value for record in records]
+        assert found == [b"v0", b"v1", b"v2", b"v3", b"v4"]
+
+
+async def test_reading_past_the_end_of_a_shared_topic_waits_and_gives_nothing(logs: Logs) -> None:
+    records, position = await logs.shared.read(topics.POPULATION, 0, 0.05)
+    assert (list(records), position) == ([], 0)

@@ -1,0 +1,157 @@
+"""Laws of the step and its models: pure, bounded, finite, and blind to the answer that is being predicted."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.step import Outcome, step
+from models.knowledge import predict
+from models.population import Population, PopulationLearner
+from models.row import Row
+from schemas.codec import decode_decision
+from schemas.decision import Decision, LearningRecord
+from tests.factories import course, interaction
+
+COURSE = course()
+answers = st.fixed_dictionaries(
+    {
+        "segment": st.sampled_from([segment.id for segment in COURSE.segments]),
+        "item": st.sampled_from(["i1", "i2", "i3"]),
+        "correct": st.booleans(),
+        "latency_ms": st.none() | st.integers(0, 86_400_000),
+        "attempt": st.none() | st.integers(1, 65_535),
+        "hints": st.none() | st.integers(0, 65_535),
+        "at": st.none() | st.datetimes(timezones=st.just(UTC)).map(lambda d: d.isoformat()),
+    }
+)
+
+
+def run(history: list[dict[str, Any]], population: Population | None = None) -> list[Outcome]:
+    """Steps over a history; rows from bytes to bytes."""
+    row, outcomes = None, []
+    for number, fields in enumerate(history):
+        outcome = step(row, interaction(number, **fields), 0, number, COURSE, population or Population.empty())
+        outcomes.append(outcome)
+        row = outcome.row
+    return outcomes
+
+
+def decision(outcome: Outcome) -> Decision:
+    assert outcome.decision is not None
+    return decode_decision(outcome.decision)
+
+
+def learned(history: list[dict[str, Any]]) -> Population:
+    learner = PopulationLearner("default", "tiny", Population.empty())
+    for outcome in run(history):
+        if outcome.learning is not None:
+            learner.learn_one(outcome.learning)
+    learner.cut()
+    return learner.version
+
+
+@settings(max_examples=60)
+@given(st.lists(answers, min_size=1, max_size=12))
+def test_any_history_gives_finite_rows_that_come_back_and_the_same_bytes_again(history: list[dict[str, Any]]) -> None:
+    first, second = run(history), run(history)
+    assert first == second
+    for outcome in first:
+        row = Row.unpack(outcome.row)
+        assert row.pack() == outcome.row
+        numbers = (row.theta, row.v, row.residual_fast, row.struggle, row.tau, *(s.theta for s in row.skills.values()))
+        assert all(math.isfinite(number) for number in numbers)
+        told = decision(outcome)
+        assert 0.0 < told.propensity <= 1.0
+        assert told.predicted is None or 0.0 < told.predicted < 1.0
+
+
+@settings(max_examples=40)
+@given(st.lists(answers, min_size=1, max_size=8), answers, answers)
+def test_a_prediction_does_not_see_its_own_answer(history: list[dict[str, Any]], one: dict[str, Any],
+                                                  other: dict[str, Any]) -> None:  # fmt: skip
+    population = learned(history)
+    shown = {"segment": one["segment"], "item": one["item"], "at": None}
+    told = [decision(run([*history, {**answer, **shown}], population)[-1]).predicted for answer in (one, other)]
+    assert told[0] == told[1], "outcome, latency, attempt and hints of the answer itself must not count"
+
+
+def test_the_gap_ends_where_the_item_was_shown() -> None:
+    """A slow answer ends later, but was shown at the same moment: its prediction is the same."""
+    history = [{"correct": n % 2 == 0, "item": f"i{n % 3}", "at": f"2026-01-01T10:0{n}:00Z"} for n in range(8)]
+    population = learned(history * 3)
+    quick = {"latency_ms": 1_000, "at": "2026-01-01T10:30:01Z"}
+    slow = {"latency_ms": 61_000, "at": "2026-01-01T10:31:01Z"}
+    late = {"latency_ms": 1_000, "at": "2026-01-02T10:31:01Z"}
+    told = [decision(run([*history, answer], population)[-1]).predicted for answer in (quick, slow, late)]
+    assert told[0] == told[1] != told[2]
+
+
+def test_predicting_changes_nothing_and_works_before_any_learning() -> None:
+    row = Row()
+    before = row.pack()
+    assert predict(row, Population.empty(), "i1", ["a"], -1).p == 0.5
+    assert row.pack() == before
+
+
+def test_an_old_event_is_counted_not_obeyed() -> None:
+    new, old = {"at": "2026-05-01T00:00:00Z"}, {"at": "2026-01-01T00:00:00Z", "correct": False}
+    first, second = run([new, old])
+    assert second.learning is None
+    before, after = Row.unpack(first.row), Row.unpack(second.row)
+    assert (after.theta, after.tries, after.late_events) == (before.theta, before.tries, 1)
+
+
+def test_a_learner_who_is_always_right_is_expected_to_be_right() -> None:
+    def last(correct: bool) -> float:
+        history = [{"correct": correct, "item": f"i{n % 3}"} for n in range(15)]
+        return decision(run(history, learned(history))[-1]).predicted or 0.0
+
+    assert last(True) > 0.8 and last(False) < 0.2
+
+
+class TestPopulation:
+    @settings(max_examples=30)
+    @given(st.lists(answers, min_size=1, max_size=10), st.integers(1, 5))
+    def test_applying_changes_gives_the_version_that_was_cut(self, history: list[dict[str, Any]], every: int) -> None:
+        learner, follower = PopulationLearner("default", "tiny", Population.empty()), Population.empty()
+        for number, outcome in enumerate(run(history)):
+            if outcome.learning is not None:
+                learner.learn_one(outcome.learning)
+            if number % every == 0:
+                follower = follower.apply(*learner.cut())
+        assert follower.items.whole() == learner.version.items.whole()
+        assert (follower.weights, follower.stamp) == (learner.version.weights, learner.version.stamp)
+
+    def test_learning_goes_on_bit_for_bit_from_a_published_version(self) -> None:
+        records = [o.learning for o in run([{"correct": n % 3 > 0, "item": f"i{n % 4}"} for n in range(40)])]
+        whole, cut = (PopulationLearner("default", "tiny", Population.empty()) for _ in range(2))
+        for number, response in enumerate(records):
+            assert isinstance(response, LearningRecord)
+            whole.learn_one(response)
+            cut.learn_one(response)
+            if number in (9, 23):
+                whole.cut()
+                cut.cut()
+                cut = PopulationLearner("default", "tiny", cut.version)
+        assert whole.cut() == cut.cut()
+
+    def test_a_response_is_learned_once(self) -> None:
+        (outcome,) = run([{}])
+        learner = PopulationLearner("default", "tiny", Population.empty())
+        assert outcome.learning is not None
+        assert learner.learn_one(outcome.learning)
+        assert not learner.learn_one(outcome.learning)
+        assert learner.responses == 1
+
+
+@pytest.mark.parametrize("latency", [0, 1, 86_400_000])
+def test_extreme_latencies_stay_in_bounds(latency: int) -> None:
+    history = [{"latency_ms": latency, "correct": n % 2 == 0, "item": "i1"} for n in range(60)]
+    row = Row.unpack(run(history, learned(history))[-1].row)
+    assert abs(row.tau) <= 3.0 and len(row.time_residuals) == 32

@@ -1,0 +1,136 @@
+"""The policy: what may be shown, what must be, and how likely each choice was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.step import step
+from models.gain import View, downstream
+from models.policy import UNIFORM_SHARE, Choice, choose, removal
+from models.population import Population
+from models.row import COMPLETED, Row
+from schemas.codec import decode_decision
+from schemas.course import Course
+from schemas.decision import Decision
+from schemas.ids import hash32
+from tests.factories import course, interaction
+
+COURSE = course()
+
+
+def view(given: Course = COURSE, **fields: Any) -> View:
+    return View(Row(seq=1, **fields), given, Population.empty(), -1)
+
+
+def chosen(place: View, times: int = 400) -> list[Choice]:
+    return [choose(place, f"default/tiny/1/ana/{n}") for n in range(times)]
+
+
+def test_the_same_decision_is_chosen_again_bit_for_bit() -> None:
+    assert choose(view(), "default/tiny/1/ana/1") == choose(view(), "default/tiny/1/ana/1")
+
+
+def test_choices_are_as_likely_as_they_say() -> None:
+    drawn = chosen(view(), 4_000)
+    counts = Counter(choice.segment.id for choice in drawn if choice.segment)
+    said = {choice.segment.id: choice.propensity for choice in drawn if choice.segment}
+    for segment, propensity in said.items():
+        assert abs(counts[segment] / 4_000 - propensity) < 4 * (propensity / 4_000) ** 0.5 + 0.002
+
+
+def test_every_eligible_segment_has_its_share_of_chance() -> None:
+    drawn = chosen(view(), 3_000)
+    eligible = [segment for segment in COURSE.segments if removal(view(), segment) is None]
+    assert {choice.segment.id for choice in drawn if choice.segment} == {segment.id for segment in eligible}
+    assert min(choice.propensity for choice in drawn) >= UNIFORM_SHARE / len(eligible)
+
+
+def test_an_unmet_prerequisite_is_never_chosen() -> None:
+    assert removal(view(), COURSE.by_id["b1"]) == "prerequisite"
+    assert all(choice.segment and choice.segment.id != "b1" for choice in chosen(view()))
+    done = view(segments={hash32("a1"): COMPLETED})
+    assert removal(done, COURSE.by_id["b1"]) is None
+
+
+def test_a_skill_prerequisite_asks_for_mastery() -> None:
+    segments = [{"id": "x", "skills": {"a": 1.0}}, {"id": "y", "prerequisites": [{"skill": "a", "mastery": 0.7}]}]
+    given = course(segments=segments)
+    assert removal(view(given), given.by_id["y"]) == "prerequisite"
+    assert removal(view(given, theta=3.0), given.by_id["y"]) is None
+
+
+def test_compulsory_content_passes_format_and_cool_down_masks() -> None:
+    refusing = view(format=hash32("video"))
+    assert removal(refusing, COURSE.by_id["b3"]) is None
+    refusing.row.show(hash32("b3"))
+    assert removal(refusing, COURSE.by_id["b3"]) is None
+
+
+def test_a_deadline_that_is_near_goes_first() -> None:
+    segments = [{"id": "x"}, {"id": "late", "compulsory": True, "deadline_days": 10}]
+    given = course(segments=segments)
+    place = View(Row(seq=1, run_start_ms=0), given, Population.empty(), 9 * 86_400_000)
+    assert {choice.segment.id for choice in chosen(place, 50) if choice.segment} == {"late"}
+
+
+def test_what_the_learner_asks_for_is_given_if_it_may_be_shown() -> None:
+    given = choose(view(), "d/1", asked_for="a3")
+    assert given.segment is not None and (given.segment.id, given.arm, given.propensity) == ("a3", "requested", 1.0)
+    refused = choose(view(), "d/1", asked_for="b1")
+    assert refused.segment is not None and refused.segment.id != "b1"
+
+
+def test_when_everything_is_done_the_course_is_finished() -> None:
+    done = view(segments={hash32(segment.id): COMPLETED for segment in COURSE.segments})
+    choice = choose(done, "d/1")
+    assert (choice.segment, choice.arm) == (None, "finished")
+
+
+def test_skills_that_others_build_on_count_more() -> None:
+    assert downstream(COURSE) == {"a": 1}
+
+
+moves = st.lists(
+    st.tuples(
+        st.sampled_from(["completed", "skipped", "answered", "requested", "overridden", "preferred"]),
+        st.sampled_from([segment.id for segment in COURSE.segments]),
+        st.sampled_from(["skip", "not_now", "again", "restart", "do_not_personalise", "personalise"]),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=80)
+@given(moves)
+def test_no_sequence_of_events_serves_an_unmet_prerequisite_or_drops_what_is_compulsory(moves: list[Any]) -> None:
+    row: bytes | None = None
+    completed: set[str] = set()
+    told: list[Decision] = []
+
+    def tell(number: int, **fields: Any) -> Decision:
+        nonlocal row
+        outcome = step(row, interaction(number, **fields), 0, number, COURSE, Population.empty())
+        row = outcome.row
+        assert outcome.decision is not None
+        told.append(decode_decision(outcome.decision))
+        return told[-1]
+
+    for number, (kind, segment, action) in enumerate(moves):
+        if kind == "completed":
+            completed.add(segment)
+        answer = {} if kind == "answered" else {"item": None, "correct": None, "latency_ms": None}
+        decision = tell(number, type=kind, segment=segment, action=action if kind == "overridden" else None,
+                        format="video" if kind == "preferred" else None, **answer)  # fmt: skip
+        assert decision.segment != "b1" or "a1" in completed
+    for number in range(100, 140):
+        decision = told[-1] if told else tell(99, type="requested", segment=None, item=None, correct=None, latency_ms=None)
+        if decision.segment is None:
+            break
+        completed.add(decision.segment)
+        tell(number, type="completed", segment=decision.segment, item=None, correct=None, latency_ms=None)
+    assert "b3" in completed, "the compulsory segment was dropped"
+    assert told[-1].segment is None, "following decisions ends the course"

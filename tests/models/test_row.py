@@ -1,0 +1,80 @@
+"""The row: exact there and back, small, bounded, and never guessed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.row import COMPLETED, MAX_ITEMS, CorruptRow, ItemState, Row, SkillState
+from schemas.ids import hash32
+
+floats = st.floats(-100, 100, width=32)
+u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
+skills = st.dictionaries(u32, st.builds(SkillState, floats, floats, floats, u16, u16, u32, u16), max_size=5)
+items = st.dictionaries(u32, st.builds(ItemState, st.integers(0, 255), st.integers(0, 255), u16, u32), max_size=5)
+rows = st.builds(
+    Row,
+    engine=u16,
+    seq=u32,
+    events=u32,
+    offset=st.integers(-1, 2**62),
+    run_start_ms=st.integers(-1, 2**52),
+    wins=u32,
+    tries=u32,
+    theta=floats,
+    v=floats,
+    streak=st.integers(-1000, 1000),
+    time_residuals=st.binary(max_size=32),
+    skills=skills,
+    items=items,
+    segments=st.dictionaries(u32, u16, max_size=5),
+)
+
+
+@given(rows)
+def test_a_row_comes_back_exactly(row: Row) -> None:
+    packed = row.pack()
+    assert Row.unpack(packed) == row
+    assert Row.unpack(packed).pack() == packed
+
+
+@given(rows, st.data())
+def test_a_flipped_bit_is_found(row: Row, data: st.DataObject) -> None:
+    packed = bytearray(row.pack())
+    packed[data.draw(st.integers(0, len(packed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(CorruptRow):
+        Row.unpack(bytes(packed))
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_row_are_refused(raw: bytes) -> None:
+    with pytest.raises(CorruptRow):
+        Row.unpack(raw)
+
+
+def test_a_row_of_a_course_of_normal_size_stays_under_a_kilobyte() -> None:
+    row = Row(time_residuals=bytes(32))
+    row.skills = {n: SkillState() for n in range(12)}
+    row.items = {n: ItemState() for n in range(24)}
+    row.segments = dict.fromkeys(range(40), COMPLETED)
+    assert len(row.pack()) <= 1024
+
+
+def test_only_the_items_met_most_recently_are_kept() -> None:
+    row = Row()
+    for number in range(MAX_ITEMS + 10):
+        row.met_item(number)
+        row.met_item(3)
+    assert len(row.items) == MAX_ITEMS and 3 in row.items and 0 not in row.items and MAX_ITEMS + 9 in row.items
+
+
+def test_marks_survive_being_shown_again() -> None:
+    row, key = Row(seq=300), hash32("s")
+    row.mark(key, COMPLETED)
+    for _ in range(20):
+        row.show(key)
+    assert row.segments[key] & COMPLETED
+    assert row.decisions_since_shown(key) == 0
+    row.seq += 5
+    assert row.decisions_since_shown(key) == 5

@@ -1,0 +1,58 @@
+"""Wire files that must be read and written the same for ever: what is stored in logs outlives every release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec import json, msgpack
+
+from agents.step import step
+from models.population import Population
+from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
+from schemas.decision import Decision, LearningRecord, Reject
+from schemas.interaction import LogRecord
+from schemas.population import PopulationChange, PopulationRecord, decode_population, encode_population
+from tests.factories import HEADERS, course, interaction
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def made() -> dict[str, bytes]:
+    """Every wire form, from fixed input."""
+    said = interaction(1, at="2026-01-02T03:04:05Z", attempt=2, hints=1)
+    outcome = step(None, said, 0, 0, course(), Population.empty())
+    assert outcome.decision is not None and outcome.learning is not None
+    change = PopulationChange(
+        tenant="default", course="tiny", version=1, parent="", weights=[0.5, -0.25], gradients=[1.0, 2.0],
+        items={"i1": (0.5, 0.25, 2.0, 1.0, 3)}, skills={"a": (0.125, 1.0)}, watermark={0: 7}, responses=8,
+    )  # fmt: skip
+    population = PopulationRecord(hash="00112233", full=False, piece=0, pieces=1, change=change)
+    reject = Reject(partition=0, offset=3, code="malformed", detail="no", value=b"\x00{", headers=[("schema", b"MQ==")])
+    return {
+        "interaction.json": encode_interaction(said),
+        "decision.json": outcome.decision,
+        "row.bin": outcome.row,
+        "learning.msgpack": encode_msgpack(outcome.learning),
+        "population.msgpack": encode_population(population),
+        "reject.json": json.encode(reject),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(made()))
+def test_what_is_written_is_the_golden_file(name: str) -> None:
+    assert made()[name] == (GOLDEN / name).read_bytes(), "a wire form changed: that needs a new schema or engine number"
+
+
+def test_golden_files_are_read() -> None:
+    said = decode_interaction(LogRecord(0, b"default/tiny/1/ana", (GOLDEN / "interaction.json").read_bytes(), HEADERS))
+    assert said.event.learner == "ana"
+    assert json.decode((GOLDEN / "decision.json").read_bytes(), type=Decision).seq == 1
+    assert msgpack.decode((GOLDEN / "learning.msgpack").read_bytes(), type=LearningRecord).correct
+    assert decode_population((GOLDEN / "population.msgpack").read_bytes()).change.items["i1"][4] == 3
+    assert json.decode((GOLDEN / "reject.json").read_bytes(), type=Reject).value == b"\x00{"
+
+
+if __name__ == "__main__":
+    for file, content in made().items():
+        (GOLDEN / file).write_bytes(content)
