@@ -26,7 +26,7 @@ from schemas.population import PopulationChange, PopulationRecord, encode_popula
 EVERY_RESPONSES = 256
 EVERY_SECONDS = 2.0
 FULL_EVERY = 32
-ITEMS_A_PIECE = 8_000
+ITEMS_A_PIECE = 4_000
 BREATH = 16
 """Responses learned before the loop is given to others: learning must not stand in a decision's way."""
 

@@ -6,7 +6,6 @@ that is emitted like a decision, so that it is out before the offset is acknowle
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,9 @@ from schemas.decision import Reject
 from schemas.errors import Code, Rejection
 from schemas.ids import decision_id, partition_of
 from schemas.interaction import SCHEMA, Interaction, LogRecord, Outgoing
+
+MAX_REJECTED_BYTES = 256 * 1024
+"""Longer values are cut in their reject; the log still has them."""
 
 
 class Decoded(NamedTuple):
@@ -58,7 +60,7 @@ class CachedRow:
 class RowCache:
     """The rows met most recently, at most `limit` of them. Dropped whole whenever a lane is in doubt."""
 
-    def __init__(self, limit: int = 4_096) -> None:
+    def __init__(self, limit: int = 2_048) -> None:
         self._limit = limit
         self._rows: OrderedDict[str, CachedRow] = OrderedDict()
 
@@ -98,16 +100,19 @@ class Computed:
     fates: list[bool] = field(default_factory=list)
 
 
-def decode(records: Sequence[LogRecord]) -> list[Decoded]:
+def decode(records: Sequence[LogRecord], partition: int, partitions: int) -> list[Decoded]:
     """Decode once; a rejection is a value here."""
-    return [Decoded(record, _said(record)) for record in records]
+    return [Decoded(record, _said(record, partition, partitions)) for record in records]
 
 
-def _said(record: LogRecord) -> Interaction | Rejection:
+def _said(record: LogRecord, partition: int, partitions: int) -> Interaction | Rejection:
     try:
-        return decode_interaction(record)
+        said = decode_interaction(record)
     except Rejection as rejection:
         return rejection
+    if partition_of(said.stamp.tenant, said.event.learner, partitions) != partition:
+        return Rejection(Code.INVALID, f"Its row does not live in partition {partition}; only gateways write this topic.")
+    return said
 
 
 def compute(partition: int, partitions: int, decoded: Sequence[Decoded], rows: RowCache,
@@ -194,8 +199,8 @@ class _Work:
                 offset=record.offset,
                 code=rejection.code,
                 detail=rejection.detail,
-                value=record.value,
-                headers=[(name, b64encode(value)) for name, value in record.headers],
+                value=record.value[:MAX_REJECTED_BYTES],
+                headers=list(record.headers),
             )
         )
         self._out(record, topics.REJECTS, self.partition, record.key, value, (("schema", SCHEMA),))

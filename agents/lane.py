@@ -12,8 +12,9 @@ Any refusal or unknown outcome is Doubt: drop every cached row and recover. `W` 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from agents.compute import CachedRow, Computed, Decoded, RowCache, Versions, compute, decode, stamp_of
@@ -22,12 +23,13 @@ from agents.recover import log_lost, recover
 from agents.wiring import Ports
 from models.row import CorruptRow, Row
 from runtime.tasks import cancel_all, retry
-from schemas.errors import Doubt, Halt, Rejection, Unavailable
+from schemas.errors import Doubt, Halt, Rejection, RowAhead, SegueError, Unavailable
 from schemas.interaction import LogRecord, Outgoing
 
 MAX_BATCH = 128
 MAX_SENDS = 16
 IDLE_SECONDS = 1.0
+LONGEST_STOP_SECONDS = 8.0
 POISON_WINDOW, POISON_SHARE, POISON_LEAST, POISON_ROW = 10_000, 0.01, 20, 10
 
 
@@ -50,6 +52,7 @@ class Lane:
         self._rows = RowCache()
         self._sends: deque[asyncio.Task[None]] = deque()
         self._confirmed = -1
+        self._seen = -1
         self._checkpoint: asyncio.Task[None] | None = None
         self._checkpoint_due = 0.0
         self._fates: deque[bool] = deque(maxlen=POISON_WINDOW)
@@ -61,6 +64,7 @@ class Lane:
     def offer(self, batch: Batch) -> None:
         """Take a batch; its `ack` is called once all of it is applied and sent."""
         self._records.extend(batch.records)
+        self._seen = max(self._seen, batch.records[-1].offset)
         self._unacked.append(_Waiting(batch.records[-1].offset, batch.ack))
         self._arrived.set()
 
@@ -76,6 +80,8 @@ class Lane:
                 await self._live_once()
         except Halt as halt:
             self.halted = halt
+            if halt.__cause__ is not None:
+                traceback.print_exception(halt.__cause__)
             self.ports.watcher.state(self.partition, "halted", str(halt))
         finally:
             await self._drop_tasks()
@@ -92,7 +98,7 @@ class Lane:
             await self._recover()
             await self._work()
         except (Doubt, CorruptRow) as doubt:
-            self._rebuild = isinstance(doubt, CorruptRow)
+            self._rebuild = isinstance(doubt, CorruptRow | RowAhead)
             self.ports.watcher.state(self.partition, "doubt", str(doubt))
             await asyncio.sleep(0.05)
         except Unavailable as fault:
@@ -121,7 +127,7 @@ class Lane:
         await self._settle()
 
     async def _wait_for_records(self) -> None:
-        if self._records or self._stopping:
+        if self._records or self._stopping or self.applied < self._seen:
             return
         self._arrived.clear()
         try:
@@ -130,31 +136,33 @@ class Lane:
         except TimeoutError:
             if await self.ports.store.rows(self.partition, self.applied, ()) is None:
                 raise Doubt("the view moved while the lane was idle") from None
+            self._seen = max(self._seen, await self.ports.log.end(self.partition) - 1)
 
     async def _next_records(self) -> Sequence[LogRecord]:
-        """The next run of records, beginning with W + 1; what the transport skipped is read from the log."""
+        """The next run of records, W + 1 and on without holes; what the transport did not bring is read from the log.
+
+        What was handed over twice (a rebalance rewinds to the committed offset) is dropped here.
+        """
         while self._records and self._records[0].offset <= self.applied:
             self._records.popleft()
         self._acknowledge()
-        if not self._records:
-            return ()
         wanted = self.applied + 1
-        missing = self._records[0].offset - wanted
+        missing = (self._records[0].offset if self._records else self._seen + 1) - wanted
         if missing > 0:
             found = await self.ports.log.read(self.partition, wanted, min(missing, MAX_BATCH))
             if not found or found[0].offset != wanted:
                 raise log_lost(self.partition, f"record {wanted} is needed next and is gone")
             return found
-        return [self._records[i] for i in range(min(MAX_BATCH, len(self._records)))]
+        return list(takewhile_contiguous(self._records, wanted, MAX_BATCH))
 
     async def advance(self, records: Sequence[LogRecord], *, emit: bool) -> Computed:
         """Compute `records` and move the view by one compare-and-set. `emit` False: they were told to everyone before."""
-        if records[0].offset != self.applied + 1:
-            raise Doubt(f"expected offset {self.applied + 1}, got {records[0].offset}")
-        decoded = decode(records)
+        if (records[0].offset, records[-1].offset) != (self.applied + 1, self.applied + len(records)):
+            raise Doubt(f"expected {len(records)} offsets from {self.applied + 1}, got {records[0].offset} and on")
+        decoded = decode(records, self.partition, self.ports.partitions)
         await self._read_rows(decoded)
         versions = await self._versions(decoded)
-        done = compute(self.partition, self.ports.partitions, decoded, self._rows, versions)
+        done = self._compute(decoded, versions)
         if not emit:
             done.change = done.change._replace(emitted=())
         if not await self.ports.store.advance(self.partition, self.applied, done.change):
@@ -164,6 +172,20 @@ class Lane:
         newest = next((d.said.stamp.logged_ms for d in reversed(decoded) if not isinstance(d.said, Rejection)), None)
         self.ports.watcher.moved(self.partition, done, newest)
         return done
+
+    def _compute(
+        self, decoded: Sequence[Decoded], versions: dict[tuple[str, str, str, tuple[int, str]], Versions]
+    ) -> Computed:
+        try:
+            return compute(self.partition, self.ports.partitions, decoded, self._rows, versions)
+        except SegueError:
+            raise
+        except Exception as bug:
+            first, last = decoded[0].record.offset, decoded[-1].record.offset
+            raise Halt(
+                f"Partition {self.partition}: a bug stopped the step between offsets {first} and {last}: {bug!r}.",
+                "Other partitions go on. Report it with the trace above; a release that mends it goes on from here.",
+            ) from bug
 
     async def _read_rows(self, decoded: Sequence[Decoded]) -> None:
         keys = {d.said.row.key: None for d in decoded if not isinstance(d.said, Rejection)}
@@ -290,3 +312,20 @@ class Lane:
                 f"Partition {self.partition}: {bad} of the last {len(self._fates)} records were unusable.",
                 "Look at topic `rejects`, mend the producer, then restart the worker: it goes on where it stopped.",
             )
+
+
+async def stop_lanes(lanes: Sequence[Lane], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Let lanes finish what they have in hand; after LONGEST_STOP_SECONDS (a part is down) drop it: recovery mends that."""
+    for lane in lanes:
+        await lane.stop()
+    if tasks:
+        await asyncio.wait(tasks, timeout=LONGEST_STOP_SECONDS)
+    await cancel_all(tasks)
+
+
+def takewhile_contiguous(records: Iterable[LogRecord], wanted: int, most: int) -> Iterator[LogRecord]:
+    """The first records whose offsets are `wanted`, `wanted` + 1 and so on, at most `most` of them."""
+    for place, record in enumerate(records):
+        if place == most or record.offset != wanted + place:
+            return
+        yield record

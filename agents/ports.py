@@ -63,6 +63,7 @@ class Look(NamedTuple):
     applied: int | None
     checksum: int
     outbox: Sequence[tuple[str, Outgoing]]
+    rebuilding: bool = False
 
 
 class Dirty(NamedTuple):

@@ -65,7 +65,7 @@ async def _trusted_view(ports: Ports, partition: int, look: Look, saved: Saved, 
     if look.applied is not None and look.applied >= (-1 if saved.watermark is None else saved.watermark) and not rebuild:
         return look.applied
     start = -1 if saved.watermark is None else saved.watermark
-    if look.applied is None and start == -1:
+    if look.applied is None and start == -1 and not look.rebuilding:
         return -1
     checksum = 0
     if start >= 0:

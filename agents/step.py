@@ -7,6 +7,7 @@ no I/O; whoever computes an offset again gets the same decision, so a repeated w
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from models import behaviour, knowledge, policy, timing
@@ -17,7 +18,7 @@ from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
 from schemas.codec import encode_json
 from schemas.course import Course
 from schemas.decision import Decision, LearningRecord
-from schemas.errors import Code, Doubt, Rejection
+from schemas.errors import Code, Rejection, RowAhead
 from schemas.events import ASKS_FOR_DECISION, Event
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
@@ -53,7 +54,7 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
          population: Population) -> Outcome:  # fmt: skip
     """Apply one record to its row.
 
-    Raises Rejection when it cannot be applied (the row is then as it was), Doubt when the row is ahead of the record,
+    Raises Rejection when it cannot be applied (the row is then as it was), RowAhead when the row is ahead of the record,
     CorruptRow when the row is not what was written.
     """
     event = record.event
@@ -61,24 +62,35 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
         raise Rejection(Code.UNKNOWN_SEGMENT, f"Course version {course.version} has no segment {event.segment!r}.")
     row = Row(engine=ENGINE) if packed is None else Row.unpack(packed)
     if row.offset >= offset:
-        raise Doubt(f"row {record.row.key} has offset {row.offset} applied, ahead of {offset}")
+        raise RowAhead(f"row {record.row.key} has offset {row.offset} applied, ahead of {offset}")
     row.offset = offset
-    at_ms = UNKNOWN if event.at is None else int(event.at.timestamp() * 1000)
-    heard = _update(row, event, at_ms, course, population)
+    at_ms = _moment(event, record.stamp.logged_ms)
+    heard = _update(row, event, at_ms, record.stamp.logged_ms, course, population)
     decided = _decide(row, record, course, population, heard, at_ms) if event.type in ASKS_FOR_DECISION else None
     row.engine = ENGINE
-    packed_after = row.pack()
+    try:
+        packed_after = row.pack()
+    except struct.error as fault:
+        raise Rejection(Code.ROW_TOO_LARGE, f"The row does not fit its format: {fault}.") from None
     if len(packed_after) > MAX_BYTES:
         raise Rejection(Code.ROW_TOO_LARGE, f"The row would have {len(packed_after)} bytes; {MAX_BYTES} are allowed.")
     learning = _learning(record, partition, offset, heard) if heard else None
     return Outcome(packed_after, row.seq if decided else 0, encode_json(decided) if decided else None, learning)
 
 
-def _update(row: Row, event: Event, at_ms: int, course: Course, population: Population) -> Heard | None:
+def _moment(event: Event, logged_ms: int) -> int:
+    """When the event happened: never later than a day after the log had it, so that a wrong clock cannot stop a run."""
+    if event.at is None:
+        return UNKNOWN
+    at_ms = int(event.at.timestamp() * 1000)
+    return min(at_ms, logged_ms + LATE_MS) if at_ms >= 0 else UNKNOWN
+
+
+def _update(row: Row, event: Event, at_ms: int, logged_ms: int, course: Course, population: Population) -> Heard | None:
     """Everything that the event changes in the row. Late events are counted, not obeyed."""
     row.events += 1
     if row.run_start_ms == UNKNOWN:
-        row.run_start_ms = at_ms
+        row.run_start_ms = min(at_ms, logged_ms)
     if at_ms != UNKNOWN and at_ms < row.run_start_ms - LATE_MS:
         row.late_events += 1
         return None
@@ -94,7 +106,7 @@ def _update(row: Row, event: Event, at_ms: int, course: Course, population: Popu
 def _answered(row: Row, event: Event, at_ms: int, course: Course, population: Population) -> Heard:
     assert event.segment is not None and event.item is not None and event.correct is not None
     skills = course.skills_of(event.segment, event.item)
-    shown_ms = UNKNOWN if at_ms == UNKNOWN else at_ms - (event.latency_ms or 0)
+    shown_ms = UNKNOWN if at_ms == UNKNOWN or event.latency_ms is None else at_ms - event.latency_ms
     item = population.item(event.item)
     predicted = knowledge.predict(row, population, event.item, skills, shown_ms)
     timed = timing.read(row, item, event.latency_ms)

@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from agents.ports import SharedLog
+from runtime.logging import logger
 from runtime.tasks import cancel_all, retry
+from schemas.errors import Rejection
 from schemas.interaction import LogRecord
+
+log = logger(__name__)
 
 
 class TopicTail:
@@ -27,6 +31,11 @@ class TopicTail:
             while self._positions[topic] < goal:
                 await self._read(topic, 0.2)
         self._tasks = [asyncio.create_task(self._follow(topic), name=f"tail:{topic}") for topic in self._positions]
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What runs for ever; if one of these ends, its owner must."""
+        return self._tasks
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -58,7 +67,10 @@ class TopicTail:
         start = self._positions[topic]
         records, self._positions[topic] = await retry(lambda: self._log.read(topic, start, wait_seconds))
         for record in records:
-            self._takers[topic](record)
+            try:
+                self._takers[topic](record)
+            except Rejection as rejection:
+                log.error("unusable record skipped", topic=topic, offset=record.offset, reason=str(rejection))
         if records:
             async with self._changed:
                 self._changed.notify_all()

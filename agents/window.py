@@ -23,28 +23,30 @@ class Known(NamedTuple):
 
 
 class IdWindow:
-    """Event ids of one row. `count` is how many were ever remembered, the row's number of applied events."""
+    """Event ids of one row, kept packed. `count` is how many were ever remembered, the row's number of applied events."""
 
-    __slots__ = ("_count", "_known", "_slots")
+    __slots__ = ("_count", "_slots")
 
     def __init__(self, count: int, slots: dict[int, bytes]) -> None:
         self._count = count
         self._slots = slots
-        self._known = {name: Known(body, seq) for chunk in slots.values() for name, body, seq in _ENTRY.iter_unpack(chunk)}
 
     def find(self, name: bytes) -> Known | None:
         """What is known of an id (its 8-byte hash)."""
-        return self._known.get(name)
+        for chunk in self._slots.values():
+            at = chunk.find(name)
+            while at >= 0 and at % _ENTRY.size:
+                at = chunk.find(name, at + 1)
+            if at >= 0:
+                _, body, seq = _ENTRY.unpack_from(chunk, at)
+                return Known(body, seq)
+        return None
 
     def remember(self, name: bytes, body: bytes, seq: int) -> tuple[int, bytes]:
         """Add an id. Returns the slot that changed and its new content."""
         slot, place = (self._count // CHUNK) % SLOTS, self._count % CHUNK
-        if place == 0:
-            for old, _, _ in _ENTRY.iter_unpack(self._slots.get(slot, b"")):
-                self._known.pop(old, None)
-            self._slots[slot] = b""
-        self._slots[slot] += _ENTRY.pack(name, body, seq)
-        self._known[name] = Known(body, seq)
+        kept = self._slots.get(slot, b"") if place else b""
+        self._slots[slot] = kept + _ENTRY.pack(name, body, seq)
         self._count += 1
         return slot, self._slots[slot]
 

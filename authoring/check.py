@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 from schemas.course import Course, Segment
 from schemas.ids import hash32
@@ -48,9 +47,11 @@ def _ids(course: Course) -> Iterator[Finding]:
         for name, times in Counter(names).items():
             if times > 1:
                 yield Finding(True, kind, f"{name!r} is there {times} times; ids must differ.")
-        for one, other in combinations(set(names), 2) if len(names) < 2_000 else ():
-            if hash32(one) == hash32(other):
-                yield Finding(True, kind, f"{one!r} and {other!r} share a 32-bit name; rename one of them.")
+        by_hash: dict[int, str] = {}
+        for name in dict.fromkeys(names):
+            other = by_hash.setdefault(hash32(name), name)
+            if other != name:
+                yield Finding(True, kind, f"{name!r} and {other!r} share a 32-bit name; rename one of them.")
 
 
 def _references(course: Course) -> Iterator[Finding]:

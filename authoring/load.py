@@ -28,7 +28,7 @@ def parse_course(text: bytes, name: str) -> Course:
     """A course from the text of a file called `name`."""
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, ValueError) as fault:
         raise Rejection(Code.MALFORMED, f"{name} is not YAML: {fault}") from None
     except RecursionError:
         raise Rejection(Code.TOO_DEEP, f"{name} is nested too deep.") from None

@@ -8,6 +8,7 @@ import httpx
 import typer
 from msgspec import json
 from rich.console import Console
+from rich.markup import escape
 
 from authoring.check import Finding, check
 from authoring.load import load_course
@@ -47,10 +48,10 @@ def publish(course: Course, url: str, key: str) -> None:
         answer = httpx.put(
             f"{url}/v1/courses/{course.id}",
             content=json.encode(course),
-            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            headers=[(b"Authorization", f"Bearer {key}".encode()), (b"Content-Type", b"application/json")],
             timeout=PUBLISH_SECONDS,
         )
-    except httpx.HTTPError as fault:
+    except (httpx.HTTPError, httpx.InvalidURL) as fault:
         raise Unavailable("gateway", f"{url} does not answer ({fault}); is `segue up` running?") from None
     if answer.status_code >= 500:
         raise Unavailable("gateway", answer.text)
@@ -62,7 +63,7 @@ def _print(course: Course, findings: list[Finding], errors: int) -> None:
     console = Console(soft_wrap=True)
     for finding in findings:
         kind = "[bold red]error  [/bold red]" if finding.error else "[yellow]warning[/yellow]"
-        console.print(f"{kind}  [bold]{finding.where}[/bold]  {finding.message}", highlight=False)
+        console.print(f"{kind}  [bold]{escape(finding.where)}[/bold]  {escape(finding.message)}", highlight=False)
     compulsory = sum(segment.compulsory for segment in course.segments)
     console.print(
         f"{course.id} {course.version}: {len(course.skills)} skills, {len(course.segments)} segments, "

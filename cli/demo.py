@@ -50,14 +50,16 @@ async def _learn(url: str, key: str, course: dict[str, Any] | str, learners: int
     shown = _Shown()
     async with Client(url, key) as client:
         try:
+            await client.hello()
             if isinstance(course, str):
                 course = await client.course(course)
             else:
                 await client.publish(course)
             cohort = Cohort(client, course, f"simulation-{seed}", seed=seed, pause_seconds=0.35, shown=shown.decision)
-            return await cohort.go(learners, seconds)
-        except Refused as refused:
-            raise Rejection(Code.INVALID, str(refused)) from None
+            tally = await cohort.go(learners, seconds)
+        except* Refused as refused:
+            raise Rejection(Code.INVALID, str(refused.exceptions[0])) from None
+    return tally
 
 
 class _Shown:

@@ -10,7 +10,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from cli.parts import shared_parts
-from cli.process import stop_signal, until_stopped
+from cli.process import stop_signal, until_stopped_or_failed
 from delivery.app import Gateway, make_app
 from delivery.auth import DevelopmentKey
 from delivery.hub import Hub
@@ -45,10 +45,11 @@ async def run_gateway(settings: Settings) -> None:
         ingest = Ingest(parts.ingest, view, published, settings.partitions, wall_clock)
         keys = DevelopmentKey(settings.key)
         gateway = Gateway(ingest, hub, view, published, keys, settings.partitions, wall_clock)
-        await _serve(make_app(gateway), settings, stop, hub)
+        await _serve(make_app(gateway), settings, stop, hub, [*hub.tasks, *published.tail.tasks])
 
 
-async def _serve(app: object, settings: Settings, stop: asyncio.Event, hub: Hub) -> None:
+async def _serve(app: object, settings: Settings, stop: asyncio.Event, hub: Hub,
+                 tasks: list[asyncio.Task[None]]) -> None:  # fmt: skip
     server = Server(
         app,
         address=settings.host,
@@ -60,11 +61,8 @@ async def _serve(app: object, settings: Settings, stop: asyncio.Event, hub: Hub)
     )
     serving = asyncio.create_task(server.serve(), name="granian")
     log.info("gateway ready", address=f"http://{settings.host}:{settings.port}")
-    stopping = asyncio.create_task(until_stopped(stop))
-    done, _ = await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if serving in done:
-        stopping.cancel()
-        serving.result()
+    await until_stopped_or_failed(stop, [serving, *tasks])
+    if serving.done():
         raise Misconfigured(f"The gateway cannot listen on {settings.host}:{settings.port}; is it taken?")
     await hub.stop()
     server.stop()

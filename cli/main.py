@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from runtime.logging import set_up_logging
 from runtime.settings import Settings, load_settings
@@ -42,7 +43,7 @@ def settings_for(part: str, **given: object) -> Settings:
 
 def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong on stderr, and end."""
-    Console(stderr=True).print(f"[bold red]segue:[/bold red] {message}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[bold red]segue:[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+import sys
+import threading
+import traceback
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import uvloop
@@ -14,9 +17,19 @@ PARENT = "SEGUE_PARENT"
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a process's main coroutine on uvloop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+    """Run a process's main coroutine on uvloop.
+
+    A failure ends the process even where a library's thread would keep it alive (and its place in the group with it).
+    """
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)
+    except BaseException:
+        if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
+            raise
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def stop_signal() -> asyncio.Event:
@@ -37,3 +50,21 @@ async def until_stopped(stop: asyncio.Event) -> None:
         except TimeoutError:
             if parent and os.getppid() != parent:
                 stop.set()
+
+
+async def until_stopped_or_failed(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Returns at `stop`, or when one of `tasks` ends; raises what it failed with.
+
+    A lane that halted ends by itself and leaves the others working: tasks named `lane:...` may end.
+    """
+    stopping = asyncio.create_task(until_stopped(stop))
+    running: set[asyncio.Task[None]] = {stopping, *tasks}
+    try:
+        while not stopping.done():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if any(not task.get_name().startswith("lane:") for task in done):
+                return
+    finally:
+        stopping.cancel()

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cli.supervisor import Child, Supervisor, wait_until_ready
+from runtime.logging import logger
 from runtime.settings import Settings
 from streams.engine import Engine
+
+log = logger("segue.up")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,13 @@ class Service:
     key: str
     supervisor: Supervisor
     workers: list[Child]
+    engine: Engine | None
+
+    def tend(self) -> None:
+        """Start again what died."""
+        if self.engine is not None and self.engine.tend():
+            log.warning("store died, started it again", data=str(self.engine.data))
+        self.supervisor.tend()
 
 
 def free_port() -> int:
@@ -40,9 +50,9 @@ def running_service(settings: Settings, workers: int = 1) -> Iterator[Service]:
     try:
         url = settings.redis_url
         if not url:
-            engine = Engine(settings.data, durable=settings.durable)
-            engine.start()
-            url = engine.url
+            starting = Engine(settings.data, durable=settings.durable)
+            starting.start()
+            engine, url = starting, starting.url
         key = settings.key or secrets.token_urlsafe(18)
         port = settings.port or free_port()
         environment = _environment(settings) | {"SEGUE_REDIS_URL": url, "SEGUE_KEY": key, "SEGUE_PORT": str(port)}
@@ -50,7 +60,7 @@ def running_service(settings: Settings, workers: int = 1) -> Iterator[Service]:
         supervisor.add("gateway", environment=environment)
         address = f"http://{settings.host}:{port}"
         wait_until_ready(address, supervisor)
-        yield Service(address, key, supervisor, started)
+        yield Service(address, key, supervisor, started, engine)
     finally:
         supervisor.stop()
         if engine is not None:

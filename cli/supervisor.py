@@ -61,7 +61,7 @@ class Supervisor:
         for child in self.children:
             if child.process is None or child.process.poll() is None:
                 continue
-            pause = min(0.1 * 2**child.deaths, 10.0)
+            pause = 0.1 * 2 ** min(child.deaths, 7)
             if time.monotonic() - child.started < pause:
                 continue
             child.deaths = 0 if time.monotonic() - child.started > 60 else child.deaths + 1

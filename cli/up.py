@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -16,18 +16,19 @@ from runtime.settings import Settings
 
 def run_up(settings: Settings, course: Path | None) -> None:
     """Run until SIGINT or SIGTERM."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     given = load_course(course) if course is not None else None
-    with running_service(settings) as service:
-        if given is not None:
-            publish(given, service.url, service.key)
-        _tell(console, settings, service, given.id if given else None)
-        while not stop.wait(0.2):
-            service.supervisor.tend()
-        console.print("Stopping: batches are finished, everything is on disk.")
+    try:
+        with running_service(settings) as service:
+            if given is not None:
+                publish(given, service.url, service.key)
+            _tell(console, settings, service, given.id if given else None)
+            while True:
+                time.sleep(0.2)
+                service.tend()
+    except KeyboardInterrupt:
+        console.print("Stopped: batches are finished, everything is on disk.")
 
 
 def _tell(console: Console, settings: Settings, service: Service, course: str | None) -> None:

@@ -9,10 +9,10 @@ from prometheus_client import start_http_server
 
 from agents.books import TopicBooks
 from agents.calibrate import Calibrate
-from agents.lane import Lane
+from agents.lane import LONGEST_STOP_SECONDS, Lane, stop_lanes
 from agents.wiring import Ports
 from cli.parts import Shared, shared_parts
-from cli.process import stop_signal, until_stopped
+from cli.process import stop_signal, until_stopped_or_failed
 from cli.watch import LaneWatch
 from runtime.logging import logger
 from runtime.settings import Settings
@@ -71,12 +71,12 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
     ]
     log.info("worker ready", broker="standalone", partitions=settings.partitions)
     try:
-        await _until_stopped_or_failed(stop, [*working, calibrating, *feeding])
+        await until_stopped_or_failed(stop, [*working, calibrating, *feeding, *books.tail.tasks])
         await cancel_all(feeding)
-        for lane in lanes:
-            await lane.stop()
+        await stop_lanes(lanes, working)
         await calibrate.stop()
-        await asyncio.gather(*working, calibrating)
+        async with asyncio.timeout(LONGEST_STOP_SECONDS):
+            await calibrating
         await responses.store_positions(CALIBRATE)
         log.info("worker stopped")
     finally:
@@ -97,7 +97,7 @@ async def _run_kafka(settings: Settings, parts: Shared, cluster: Cluster, books:
         await worker.start()
         log.info("worker ready", broker="kafka", servers=cluster.servers)
         watching = asyncio.create_task(_until_failed(worker))
-        await _until_stopped_or_failed(stop, [watching])
+        await until_stopped_or_failed(stop, [watching, measuring, *books.tail.tasks])
         watching.cancel()
         await worker.stop()
         log.info("worker stopped")
@@ -111,16 +111,3 @@ async def _until_failed(worker: KafkaWorker) -> None:
     while (failure := worker.failed()) is None:  # noqa: ASYNC110  (Faust tells of its crash by a flag)
         await asyncio.sleep(0.2)
     raise failure
-
-
-async def _until_stopped_or_failed(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Returns at `stop`. A task that fails raises here; one that ends by itself (a lane that halted) does not matter."""
-    stopping = asyncio.create_task(until_stopped(stop))
-    running = {stopping, *tasks}
-    try:
-        while not stopping.done():
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-    finally:
-        stopping.cancel()

@@ -76,8 +76,8 @@ def make_app(parts: Gateway) -> FastAPI:
     @app.post("/v1/events", **openapi.EVENTS)
     async def post_events(request: Request) -> Response:
         tenant = tenant_of(request)
-        taken = await parts.ingest.take(tenant, await _body(request, MAX_BODY_BYTES))
         milliseconds = wait_ms(request.headers.get("prefer"))
+        taken = await parts.ingest.take(tenant, await _body(request, MAX_BODY_BYTES))
         if milliseconds is not None and taken.single and taken.accepted:
             decision = await decision_for(
                 taken.accepted[0], milliseconds, parts.hub, parts.view, parts.published, parts.now()
@@ -113,9 +113,13 @@ def make_app(parts: Gateway) -> FastAPI:
             raise Rejection(Code.VERSION_TAKEN, detail)
         if there is None:
             await parts.published.publish_course(tenant, given)
+            if parts.published.course_version(tenant, course, given.version) != given:
+                raise Rejection(
+                    Code.VERSION_TAKEN, f"Version {given.version!r} of {course!r} was published by somebody else."
+                )
         return _json({"course": course, "version": given.version}, 200 if there is not None else 201)
 
-    @app.get("/v1/courses/{course}/learners/{learner}/decision", **openapi.LATEST)
+    @app.get("/v1/courses/{course}/learners/{learner:path}/decision", **openapi.LATEST)
     async def get_decision(request: Request, course: str, learner: str, run: str = DEFAULT_RUN) -> Response:
         tenant = tenant_of(request)
         row = RowId(tenant, course, run, learner)

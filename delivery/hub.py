@@ -79,6 +79,11 @@ class Hub:
         self._tasks = [asyncio.create_task(self._tail()), asyncio.create_task(self._watch_for_resets())]
         self.live.set()
 
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What runs for ever; if one of these ends, its owner must."""
+        return self._tasks
+
     async def stop(self) -> None:
         """Stop reading and end every subscription."""
         await cancel_all(self._tasks)

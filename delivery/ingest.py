@@ -6,7 +6,6 @@ event counts as accepted only when the log has it durably.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -89,6 +88,7 @@ class Ingest:
     async def _append(self, tenant: str, good: list[tuple[int, Interaction]], taken: Taken) -> None:
         if not good:
             return
+        good = await self._without_clashes(good, taken)
         records = [
             Outgoing(
                 topics.INTERACTIONS,
@@ -99,22 +99,23 @@ class Ingest:
             )
             for _, each in good
         ]
-        clashes, offsets = await asyncio.gather(self._clashes(tenant, good), self.log.append(records))
-        for (index, each), record, offset, clash in zip(good, records, offsets, clashes, strict=True):
+        offsets = await self.log.append(records) if records else ()
+        for (_, each), record, offset in zip(good, records, offsets, strict=True):
+            taken.accepted.append(Accepted(each.event, record.partition, offset, each.row.key))
+            metrics.ACCEPTED.labels(each.event.type).inc()
+
+    async def _without_clashes(self, good: list[tuple[int, Interaction]], taken: Taken) -> list[tuple[int, Interaction]]:
+        """A courtesy: refuse at once an id that was used for something else. The lane decides where we do not know."""
+        try:
+            clashes = await self.view.remember([(e.row.key, id_hash(e.event), body_hash(e)) for _, e in good])
+        except Unavailable:
+            return good
+        for (index, each), clash in zip(good, clashes, strict=True):
             if clash:
                 reused = Rejection(Code.ID_REUSED, f"Event id {each.event.id} was used before with another body.")
                 taken.rejected.append((index, str(each.event.id), reused))
                 metrics.REJECTED.labels(Code.ID_REUSED, "edge").inc()
-                continue
-            taken.accepted.append(Accepted(each.event, record.partition, offset, each.row.key))
-            metrics.ACCEPTED.labels(each.event.type).inc()
-
-    async def _clashes(self, tenant: str, good: list[tuple[int, Interaction]]) -> list[bool]:
-        """A courtesy: tell at once of an id that was used for something else. The lane decides in any case."""
-        try:
-            return list(await self.view.remember(tenant, [(id_hash(e.event), body_hash(e)) for _, e in good]))
-        except Unavailable:
-            return [False] * len(good)
+        return [entry for entry, clash in zip(good, clashes, strict=True) if not clash]
 
 
 def _id_in(raw: bytes) -> str | None:

@@ -11,11 +11,12 @@ from schemas.interaction import Outgoing
 
 
 class Tail(NamedTuple):
-    """A row's last decisions, and the view's `applied` at that moment. `oldest`: first seq that is still held."""
+    """A row's last decisions (seq, body), and the view's `applied` then; `oldest` and `newest`: seqs still held."""
 
     applied: int
     bodies: Sequence[tuple[int, bytes]]
     oldest: int
+    newest: int
 
 
 class IngestLog(Protocol):
@@ -53,8 +54,8 @@ class LiveView(Protocol):
         """A row's last decision."""
         ...
 
-    async def remember(self, tenant: str, ids: Sequence[tuple[bytes, bytes]]) -> Sequence[bool]:
-        """Remember event ids (id hash, body hash); True where the id was seen with another body."""
+    async def remember(self, ids: Sequence[tuple[str, bytes, bytes]]) -> Sequence[bool]:
+        """Remember event ids (row, id hash, body hash); True where the id was seen with another body."""
         ...
 
 

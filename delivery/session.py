@@ -55,6 +55,7 @@ class Session:
 def read_cursor(cursor: str) -> dict[str, int]:
     """Row keys and seqs of a cursor; empty for one that we did not make, which then counts as none."""
     try:
-        return _decode_cursor(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        found = _decode_cursor(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return {row: seq for row, seq in found.items() if 0 <= seq < 1 << 53}
     except (ValueError, DecodeError, ValidationError):
         return {}

@@ -2,14 +2,16 @@
 
 Order matters: subscribe first, then read the tail after the cursor, then tell what was queued meanwhile; the session drops
 what would be told twice. Every frame's id is a cursor, also the first, empty one: a client that is cut off before its
-first decision still knows where it stood.
+first decision still knows where it stood. A gap that cannot be filled is an event `gap` with the row and its first and last
+missing number.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Receive, Scope, Send
 
 from delivery.hub import Hub, Subscription
 from delivery.ports import LiveView
@@ -35,8 +37,22 @@ async def subscribe(rows: list[RowId], last_event_id: str | None, hub: Hub, view
     if last_event_id:
         metrics.STREAMS_RESUMED.inc()
         headers["Mercure-Last-Event-ID"] = last_event_id if complete else "gap"
-    frames = _frames(session, missed, subscription, leave)
-    return EventSourceResponse(frames, ping=PING_SECONDS, headers=headers, sep="\n")
+    frames = _frames(session, missed, subscription, view, partitions)
+    return Topic(frames, leave, headers)
+
+
+class Topic(EventSourceResponse):
+    """A subscription as a response; whatever ends it, the hub forgets it."""
+
+    def __init__(self, frames: AsyncIterator[ServerSentEvent], leave: Callable[[], None], headers: dict[str, str]) -> None:
+        super().__init__(frames, ping=PING_SECONDS, headers=headers, sep="\n")
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 async def _catch_up(rows: list[RowId], last_event_id: str | None, view: LiveView,
@@ -48,27 +64,41 @@ async def _catch_up(rows: list[RowId], last_event_id: str | None, view: LiveView
     for row in rows:
         partition = partition_of(row.tenant, row.learner, partitions)
         since = told.get(row.key)
-        tail = await view.tail(partition, row.key, 0 if since is None else since, 1_000)
-        newest = tail.bodies[-1][0] if tail.bodies else (since or 0)
+        tail = await view.tail(partition, row.key, since or 0, 1_000)
         if since is None:
-            session.told[row.key] = newest
+            session.told[row.key] = tail.newest
+            continue
+        if since > tail.newest:
+            session.told[row.key], complete = tail.newest, False
             continue
         session.told[row.key] = since
-        complete = complete and (not tail.bodies or tail.bodies[0][0] == since + 1)
+        complete = complete and tail.oldest <= since + 1
         missed += [(row.key, seq, body) for seq, body in tail.bodies]
     return session, missed, complete
 
 
-async def _frames(session: Session, missed: list[tuple[str, int, bytes]], subscription: Subscription,
-                  leave: Callable[[], None]) -> AsyncIterator[ServerSentEvent]:  # fmt: skip
-    try:
-        yield ServerSentEvent(id=session.cursor(), retry=RETRY_MS, sep="\n")
-        for row, seq, body in missed:
-            if session.take(row, seq):
-                yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")
-        while (decided := await subscription.next()) is not None:
-            row, seq, body = decided
-            if session.take(row, seq):
-                yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")
-    finally:
-        leave()
+async def _frames(session: Session, missed: list[tuple[str, int, bytes]], subscription: Subscription, view: LiveView,
+                  partitions: int) -> AsyncIterator[ServerSentEvent]:  # fmt: skip
+    yield ServerSentEvent(id=session.cursor(), retry=RETRY_MS, sep="\n")
+    for row, seq, body in missed:
+        if session.take(row, seq):
+            yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")
+    while (decided := await subscription.next()) is not None:
+        row, seq, body = decided
+        for lost_seq, lost_body in await _between(session, row, seq, view, partitions):
+            if session.take(row, lost_seq):
+                yield ServerSentEvent(lost_body.decode(), id=session.cursor(), sep="\n")
+        if session.told.get(row, seq - 1) < seq - 1:
+            yield ServerSentEvent(f"{row} {session.told[row] + 1} {seq - 1}", event="gap", sep="\n")
+        if session.take(row, seq):
+            yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")
+
+
+async def _between(session: Session, row: str, seq: int, view: LiveView, partitions: int) -> Sequence[tuple[int, bytes]]:
+    """Decisions that the live stream skipped on its way to `seq`: read from the row's tail. Usually none."""
+    told = session.told.get(row, seq - 1)
+    if told >= seq - 1:
+        return ()
+    owner = RowId.parse(row)
+    tail = await view.tail(partition_of(owner.tenant, owner.learner, partitions), row, told)
+    return [(each, body) for each, body in tail.bodies if each < seq]

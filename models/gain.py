@@ -10,7 +10,6 @@ when success is likely but not certain; the factors are those of the policy page
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from models.knowledge import predict
 from models.population import Population
@@ -58,7 +57,7 @@ def score(view: View, segment: Segment) -> Score:
     seen = view.row.segments.get(hash32(segment.id), 0) & SEEN_MASK
     factor = SEEN_DISCOUNT**seen * PRIORITY[segment.priority] / minutes
     wanted = GOAL if view.row.goal and any(view.row.goal == hash32(skill) for skill in segment.skills) else 1.0
-    ahead = downstream(view.course)
+    ahead = view.course.downstream
     terms = tuple(
         (f"gain:{skill}", _gain(view.mastery(skill), weight, ahead.get(skill, 0)) * factor * wanted)
         for skill, weight in segment.skills.items()
@@ -69,27 +68,3 @@ def score(view: View, segment: Segment) -> Score:
 def _gain(mastery: float, weight: float, ahead: int) -> float:
     readiness = 0.3 + 0.7 * min(1.0, 2.0 * mastery)
     return weight * (1.0 - mastery) * readiness * (1.0 + DOWNSTREAM * ahead)
-
-
-def downstream(course: Course) -> dict[str, int]:
-    """For each skill, how many skills build on it, directly or not."""
-    return _downstream(tuple((skill.id, tuple(skill.builds_on)) for skill in course.skills))
-
-
-@lru_cache(maxsize=256)
-def _downstream(edges: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, int]:
-    needs = dict(edges)
-    above: dict[str, set[str]] = {}
-
-    def ancestors(skill: str) -> set[str]:
-        if skill not in above:
-            above[skill] = set()
-            for base in needs.get(skill, ()):
-                above[skill] |= {base} | ancestors(base)
-        return above[skill]
-
-    counts: dict[str, int] = {}
-    for skill, _ in edges:
-        for base in ancestors(skill):
-            counts[base] = counts.get(base, 0) + 1
-    return counts

@@ -21,6 +21,9 @@ POLICY = "gain-per-minute/1"
 TEMPERATURE = 0.04
 UNIFORM_SHARE = 0.05
 COOL_DOWN = 2
+NOT_NOW_FOR = 10
+"""Decisions for which "not now" keeps a segment away."""
+
 COMPULSORY_EVERY = 4
 DAY_MS = 86_400_000
 DEADLINE_NEAR_DAYS = 2.0
@@ -46,31 +49,33 @@ def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
     allowed = [segment for segment in view.course.segments if removal(view, segment) is None]
     bitmap = _bitmap(view.course, allowed)
     authored = next_authored(view)
+    wanted = None if asked_for is None else view.course.by_id.get(asked_for)
+    if wanted is not None and prerequisites_met(view, wanted):
+        return Choice(wanted, "requested", 1.0, True, False, score(view, wanted), None, bitmap, authored)
     if not allowed:
         return _authored(view, bitmap, authored)
-    wanted = next((segment for segment in allowed if segment.id == asked_for), None)
-    if wanted is not None:
-        return Choice(wanted, "requested", 1.0, True, False, score(view, wanted), None, bitmap, authored)
-    due = _due_compulsory(view, allowed)
+    due = _due_required(view, allowed)
     if due is not None:
         return Choice(due, "compulsory", 1.0, True, False, score(view, due), None, bitmap, authored)
     if view.row.flags & DO_NOT_PERSONALISE:
-        first = authored or allowed[0]
-        return Choice(first, "authored", 1.0, True, False, score(view, first), None, bitmap, authored)
+        return Choice(allowed[0], "authored", 1.0, True, False, score(view, allowed[0]), None, bitmap, authored)
     return _explore(view, decision, allowed, bitmap, authored)
 
 
 def removal(view: View, segment: Segment) -> str | None:
-    """Why a segment may not be shown now (None: it may). Compulsory ones pass the format and cool-down masks."""
+    """Why a segment may not be shown now (None: it may).
+
+    Compulsory segments, and all that must be completed before them, pass the learner's own masks and the cool-down.
+    """
     row = view.row
     state = row.segments.get(hash32(segment.id), 0)
     if finished(state) and not segment.repeatable:
         return "finished"
     if not prerequisites_met(view, segment):
         return "prerequisite"
-    if segment.compulsory:
+    if is_required(view, segment):
         return None
-    if state & (SKIPPED | NOT_NOW):
+    if state & SKIPPED or (state & NOT_NOW and row.decisions_since_mark(hash32(segment.id)) < NOT_NOW_FOR):
         return "learner"
     if row.format and hash32(segment.format) != row.format and _has_format(view.course, row.format):
         return "format"
@@ -78,6 +83,11 @@ def removal(view: View, segment: Segment) -> str | None:
     if since is not None and since < COOL_DOWN and len(view.course.segments) > COOL_DOWN:
         return "cool-down"
     return None
+
+
+def is_required(view: View, segment: Segment) -> bool:
+    """Whether compulsory content still waits for this segment, or is it."""
+    return segment.id in view.course.required and not finished(view.row.segments.get(hash32(segment.id), 0))
 
 
 def finished(state: int) -> bool:
@@ -96,11 +106,16 @@ def prerequisites_met(view: View, segment: Segment) -> bool:
 
 
 def next_authored(view: View) -> Segment | None:
-    """The first segment in the authored order that is not finished and whose prerequisites are met."""
+    """The first segment in the authored order that is not finished and may be shown; skipped ones only at the very end."""
+    skipped: Segment | None = None
     for segment in view.course.segments:
-        if not finished(view.row.segments.get(hash32(segment.id), 0)) and prerequisites_met(view, segment):
+        state = view.row.segments.get(hash32(segment.id), 0)
+        if finished(state) or not prerequisites_met(view, segment):
+            continue
+        if not state & SKIPPED or is_required(view, segment):
             return segment
-    return None
+        skipped = skipped or segment
+    return skipped
 
 
 def _authored(view: View, bitmap: int, authored: Segment | None) -> Choice:
@@ -110,22 +125,20 @@ def _authored(view: View, bitmap: int, authored: Segment | None) -> Choice:
     return Choice(authored, "authored", 1.0, True, True, score(view, authored), None, bitmap, authored)
 
 
-def _due_compulsory(view: View, allowed: Sequence[Segment]) -> Segment | None:
-    """The compulsory segment whose turn has come: every COMPULSORY_EVERY decisions, near its deadline, or at the end."""
-    queue = [segment for segment in allowed if segment.compulsory]
+def _due_required(view: View, allowed: Sequence[Segment]) -> Segment | None:
+    """The required segment whose turn has come: every COMPULSORY_EVERY decisions, near its deadline, or at the end."""
+    queue = [segment for segment in allowed if is_required(view, segment)]
     if not queue:
         return None
-    queue.sort(key=lambda segment: segment.deadline_days or math.inf)
-    first = queue[0]
-    only_compulsory_left = len(queue) == len(allowed)
+    first = min(queue, key=lambda segment: view.course.required[segment.id])
     turn = view.row.seq % COMPULSORY_EVERY == 0
-    return first if only_compulsory_left or turn or _deadline_near(view, first) else None
+    return first if turn or len(queue) == len(allowed) or _deadline_near(view, first) else None
 
 
 def _deadline_near(view: View, segment: Segment) -> bool:
-    if segment.deadline_days is None or view.row.run_start_ms < 0 or view.now_ms < 0:
+    if view.row.run_start_ms < 0 or view.now_ms < 0:
         return False
-    return (view.now_ms - view.row.run_start_ms) / DAY_MS > segment.deadline_days - DEADLINE_NEAR_DAYS
+    return (view.now_ms - view.row.run_start_ms) / DAY_MS > view.course.required[segment.id] - DEADLINE_NEAR_DAYS
 
 
 def _explore(view: View, decision: str, allowed: Sequence[Segment], bitmap: int, authored: Segment | None) -> Choice:
@@ -181,6 +194,6 @@ def _control_segment(row: Row, action: str, key: int) -> None:
     if action == "skip":
         row.segments[key] = state | SKIPPED
     elif action == "not_now":
-        row.segments[key] = state | NOT_NOW
+        row.mark_now(key, NOT_NOW)
     elif action in ("again", "back"):
         row.segments[key] = state & ~(SKIPPED | NOT_NOW)

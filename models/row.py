@@ -176,6 +176,15 @@ class Row:
         """Set one of COMPLETED, WAIVED, SKIPPED, NOT_NOW on a segment."""
         self.segments[key] = self.segments.get(key, 0) | flag
 
+    def mark_now(self, key: int, flag: int) -> None:
+        """Set a flag and remember at which decision, in place of when the segment was shown."""
+        state = self.segments.get(key, 0) & 0x00FF
+        self.segments[key] = state | flag | (self.seq & 0xFF) << _SHOWN_SHIFT
+
+    def decisions_since_mark(self, key: int) -> int:
+        """How many decisions ago a segment was shown or marked by `mark_now`, modulo 256."""
+        return (self.seq - (self.segments.get(key, 0) >> _SHOWN_SHIFT)) & 0xFF
+
     def decisions_since_shown(self, key: int) -> int | None:
         """How many decisions ago a segment was shown, modulo 256; None when it never was."""
         flags = self.segments.get(key, 0)

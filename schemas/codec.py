@@ -46,7 +46,7 @@ def split_batch(body: bytes) -> tuple[list[bytes], bool]:
         return [bytes(raw) for raw in _decode_raws(body)], True
     except RecursionError:
         raise _too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"The body is not valid JSON: {fault}.") from None
 
 
@@ -61,7 +61,7 @@ def decode_event(body: bytes) -> tuple[Event, dict[str, Any] | None]:
         event, extra = _decode_with_unknown_fields(body, fault)
     except RecursionError:
         raise _too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"The event is not valid JSON: {fault}.") from None
     missing = missing_fields(event)
     if missing:
@@ -83,7 +83,7 @@ def decode_interaction(record: LogRecord) -> Interaction:
         interaction = _decode_interaction(record.value)
     except RecursionError:
         raise _too_deep() from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+    except (msgspec.MsgspecError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"Not an interaction: {fault}.") from None
     if missing_fields(interaction.event) or interaction.row.key != record.key.decode(errors="replace"):
         raise Rejection(Code.INVALID, "The record lacks needed fields, or its key is not its row's.")
@@ -98,7 +98,7 @@ def decode_course(body: bytes) -> Course:
         raise _too_deep() from None
     except msgspec.ValidationError as fault:
         raise Rejection(Code.INVALID, f"{fault}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"The course is not valid JSON: {fault}.") from None
 
 
@@ -106,7 +106,7 @@ def decode_learning(value: bytes) -> LearningRecord:
     """A learning record from its msgpack. Raises Rejection."""
     try:
         return _decode_learning(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+    except (msgspec.MsgspecError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"Not a learning record: {fault}.") from None
 
 
@@ -126,6 +126,8 @@ def _decode_with_unknown_fields(body: bytes, fault: msgspec.ValidationError) -> 
         document = _decode_any(body)
     except RecursionError:
         raise _too_deep() from None
+    except (msgspec.MsgspecError, UnicodeError) as broken:
+        raise Rejection(Code.MALFORMED, f"The event is not valid JSON: {broken}.") from None
     if not isinstance(document, dict):
         raise Rejection(Code.INVALID, "An event is a JSON object.")
     kind = document.get("type")
@@ -156,10 +158,13 @@ def _refuse_repeated_keys(body: bytes) -> None:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> None:
-    if len({name for name, _ in pairs}) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Rejection(Code.DUPLICATE_KEY, f"The key {twice[:40]!r} stands twice.")
+    if len({name for name, _ in pairs}) == len(pairs):
+        return
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise Rejection(Code.DUPLICATE_KEY, f"The key {name[:40]!r} stands twice.")
+        seen.add(name)
 
 
 def _no_constant(name: str) -> None:

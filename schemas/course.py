@@ -5,7 +5,9 @@ A published version never changes. Ids are stable across versions: rows and popu
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from math import inf
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -13,14 +15,14 @@ from msgspec import Meta, Struct, field
 from schemas.events import Name
 
 Priority = Literal["core", "pass", "excel"]
-Minutes = Annotated[float, Meta(gt=0, le=600)]
+Minutes = Annotated[float, Meta(ge=0.05, le=600)]
 
 
 class Skill(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Something to be able to do. `builds_on` names the skills that this one extends."""
 
     id: Name
-    title: str = ""
+    title: Annotated[str, Meta(max_length=300)] = ""
     builds_on: list[Name] = field(default_factory=list)
 
 
@@ -47,7 +49,7 @@ class Segment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     """A unit of content that a player can show. `skills` gives each skill its weight; `difficulty` is 0 easy, 1 hard."""
 
     id: Name
-    title: str = ""
+    title: Annotated[str, Meta(max_length=300)] = ""
     skills: dict[Name, Annotated[float, Meta(gt=0, le=1)]] = field(default_factory=dict)
     format: Name = "text"
     minutes: Minutes = 3.0
@@ -61,12 +63,16 @@ class Segment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     items: list[Item] = field(default_factory=list)
 
 
+CourseId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
+"""Course ids stand in paths: letters, digits and . _ ~ - only."""
+
+
 class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
     """One published version of a course. `segments` stand in the authored order."""
 
-    id: Name
+    id: CourseId
     version: Name
-    title: str = ""
+    title: Annotated[str, Meta(max_length=300)] = ""
     language: str = "en"
     description: str = ""
     skills: list[Skill] = field(default_factory=list)
@@ -82,6 +88,40 @@ class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         """Skills of the items that name their own; all others have those of the segment they are asked in."""
         return {item.id: item.skills for segment in self.segments for item in segment.items if item.skills}
 
+    @cached_property
+    def downstream(self) -> dict[str, int]:
+        """For each skill, how many skills build on it, directly or not; skills without any are left out."""
+        needs = {skill.id: skill.builds_on for skill in self.skills}
+        counts: dict[str, int] = {}
+        for skill in self.skills:
+            for base in _closure(skill.builds_on, needs):
+                counts[base] = counts.get(base, 0) + 1
+        return counts
+
+    @cached_property
+    def required(self) -> dict[str, float]:
+        """Compulsory segments and all that must be completed before them, with the earliest deadline in days."""
+        needs = {s.id: [need.segment for need in s.prerequisites if need.segment is not None] for s in self.segments}
+        found: dict[str, float] = {}
+        for segment in self.segments:
+            if segment.compulsory:
+                deadline = inf if segment.deadline_days is None else segment.deadline_days
+                for name in (segment.id, *_closure(needs[segment.id], needs)):
+                    found[name] = min(found.get(name, inf), deadline)
+        return found
+
     def skills_of(self, segment: str, item: str) -> list[str]:
         """The skills that answering `item` inside `segment` shows."""
         return self.item_skills.get(item) or list(self.by_id[segment].skills)
+
+
+def _closure(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+    """Everything that can be reached from `start`, itself included."""
+    found: set[str] = set()
+    waiting = list(start)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += edges.get(name, ())
+    return found

@@ -47,6 +47,10 @@ class Doubt(SegueError):
     """The view refused a write, or its answer was lost. The lane recovers before it does anything else."""
 
 
+class RowAhead(Doubt):
+    """A row has seen offsets that the view has not: the view's rows cannot be trusted and are rebuilt."""
+
+
 class Halt(SegueError):
     """A partition must not go on. `remedy` says how a human gets it going again."""
 

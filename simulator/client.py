@@ -15,13 +15,14 @@ import aiohttp
 from msgspec import json
 
 PAUSE_SECONDS = 0.1
+HELLO_SECONDS = 10.0
 
 
 class Refused(Exception):
     """The gateway will not take it, and would not if it were sent again."""
 
     def __init__(self, status: int, body: str) -> None:
-        super().__init__(f"HTTP {status}: {body}")
+        super().__init__(f"HTTP {status}: {body}" if status else body)
         self.status = status
 
 
@@ -39,6 +40,17 @@ class Client:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"}
         self._session: aiohttp.ClientSession | None = None
+
+    async def hello(self) -> None:
+        """Raises Refused when nothing answers at the address within HELLO_SECONDS, or does not know the key."""
+        try:
+            async with asyncio.timeout(HELLO_SECONDS), self._open.get(f"{self._url}/v1/courses") as response:
+                if response.status != 200:
+                    raise Refused(response.status, await response.text())
+        except (aiohttp.ClientError, ConnectionError, TimeoutError, ValueError) as fault:
+            raise Refused(
+                0, f"{self._url} does not answer ({fault or 'no answer in time'}); is `segue up` running?"
+            ) from None
 
     async def __aenter__(self) -> Client:
         connector = aiohttp.TCPConnector(limit=0)
@@ -118,3 +130,12 @@ def _raise_if_final(status: int, body: str) -> None:
     """4xx is final, but for "too many" and "time-out"; 5xx passes."""
     if 400 <= status < 500 and status not in (408, 429):
         raise Refused(status, body)
+
+
+async def opened_or_failed(opened: asyncio.Event, reading: asyncio.Task[None]) -> None:
+    """Returns when a stream is open; raises what ended its reader."""
+    opening = asyncio.create_task(opened.wait())
+    done, _ = await asyncio.wait({opening, reading}, return_when=asyncio.FIRST_COMPLETED)
+    if reading in done:
+        opening.cancel()
+        reading.result()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from simulator.client import Client
+from simulator.client import Client, opened_or_failed
 from simulator.learners import SimulatedLearner
 
 PATIENCE_SECONDS = 30.0
@@ -64,7 +64,7 @@ class Cohort:
         life = _Life(self, SimulatedLearner.born(name, self._seed, skills), datetime.now(UTC))
         opened = asyncio.Event()
         reading = asyncio.create_task(life.read(opened))
-        await opened.wait()
+        await opened_or_failed(opened, reading)
         decision = await life.tell({"type": "requested"})
         while decision is not None and decision["segment"] is not None and time.monotonic() < until:
             decision = await life.study(self._segments[decision["segment"]])

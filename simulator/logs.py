@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,11 +56,24 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     if missing:
         raise Rejection(Code.INVALID, f"{path} lacks the columns {', '.join(missing)}.")
     table = table.select([name for name in COLUMNS if name in table.column_names])
-    blank = dict.fromkeys(COLUMNS)
-    return [
-        {**blank, **row, "learner": _name(row["learner"]), "item": _name(row["item"]), "skill": row["skill"] or "none"}
-        for row in table.to_pylist()
-    ]
+    return [_row(path, number, row) for number, row in enumerate(table.to_pylist())]
+
+
+def _row(path: Path, number: int, row: dict[str, Any]) -> dict[str, Any]:
+    """A row with all columns, of the types that the rest expects. Raises Rejection that names it."""
+    whole = {name: _whole(row.get(name)) for name in ("seq", "ts", "latency_ms", "attempt", "hints")}
+    if row["correct"] not in (0, 1) or whole["seq"] is None:
+        raise Rejection(Code.INVALID, f"{path}, row {number}: `correct` is 0 or 1 and `seq` a whole number.")
+    texts = {name: _name(row[name]) for name in ("learner", "item")}
+    return {**whole, **texts, "skill": str(row["skill"] or "none"), "correct": bool(row["correct"])}
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, or None for what is not one (null, NaN, text)."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _learner_by_learner(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -74,7 +88,7 @@ def _course(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     skills = list(dict.fromkeys(skill for string in strings for skill in _skills(string)))
     version = blake2b("\n".join(strings).encode(), digest_size=6).hexdigest()
     return {
-        "id": _name(name),
+        "id": re.sub(r"[^A-Za-z0-9._~-]", "-", name)[:128] or "log",
         "version": version,
         "title": name,
         "skills": [{"id": skill, "title": skill} for skill in skills],
@@ -98,7 +112,7 @@ def _event(row: dict[str, Any], course: str, run: str) -> dict[str, Any]:
         "run": run,
         "segment": _name(row["skill"]),
         "item": row["item"],
-        "correct": bool(row["correct"]),
+        "correct": row["correct"],
     }
     if row["ts"] is not None:
         event["at"] = datetime.fromtimestamp(row["ts"] / 1000, UTC).isoformat()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulator.client import Client
+from simulator.client import Client, opened_or_failed
 from simulator.logs import Log
 from simulator.scores import auc, log_loss, percentile, rounded
 
@@ -60,6 +60,7 @@ class Replay:
 
     async def go(self) -> Tally:
         """Publish the course, send everything, and return what was seen."""
+        await self._client.hello()
         await self._client.publish(self._log.course)
         last = {learner: place for place, (learner, _) in enumerate(self._log.events)}
         learners: dict[str, _Learner] = {}
@@ -100,7 +101,7 @@ class _Learner:
         """Send what is given, until the final event has its decision."""
         opened = asyncio.Event()
         reading = asyncio.create_task(self._read(opened))
-        await opened.wait()
+        await opened_or_failed(opened, reading)
         final = False
         while not final:
             if self._queue.empty() and self._busy:

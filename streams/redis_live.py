@@ -56,20 +56,20 @@ class RedisLive:
 
     async def tail(self, partition: int, row: str, after: int, limit: int = 100) -> Tail:
         keys = self._keys[partition]
-        applied, entries, oldest = await self._scripts.run("tail", [keys.state, keys.tail(row)], [after, limit])
+        applied, entries, oldest, newest = await self._scripts.run("tail", [keys.state, keys.tail(row)], [after, limit])
         bodies = [(_number(name), fields[1]) for name, fields in entries if fields[0] == b"b"]
         first = _number(oldest[0][0]) + (oldest[0][1][0] != b"b") if oldest else 0
         standing = -1 if applied.startswith(b"rebuilding") else int(applied)
-        return Tail(standing, bodies, first)
+        return Tail(standing, bodies, first, _number(newest[0][0]) if newest else 0)
 
     async def latest(self, partition: int, row: str) -> bytes | None:
         with passing_faults():
             newest = await self._client.xrevrange(self._keys[partition].tail(row), count=1)
         return newest[0][1].get(b"b") if newest else None
 
-    async def remember(self, tenant: str, ids: Sequence[tuple[bytes, bytes]]) -> Sequence[bool]:
-        keys = [remembered_id(tenant, name.hex()) for name, _ in ids]
-        clashes = await self._scripts.run("remember", keys, [REMEMBER_SECONDS, *(body for _, body in ids)])
+    async def remember(self, ids: Sequence[tuple[str, bytes, bytes]]) -> Sequence[bool]:
+        keys = [remembered_id(row, name.hex()) for row, name, _ in ids]
+        clashes = await self._scripts.run("remember", keys, [REMEMBER_SECONDS, *(body for _, _, body in ids)])
         return [bool(clash) for clash in clashes]
 
 

@@ -48,7 +48,7 @@ class RedisView:
         outbox = [(pairs[i].decode(), _decode_outgoing(pairs[i + 1])) for i in range(0, len(pairs), 2)]
         outbox.sort(key=lambda entry: int(entry[0].split(":", 1)[0]))
         whole = applied is not None and not applied.startswith(b"rebuilding")
-        return Look(int(applied) if whole else None, int(checksum or 0), outbox)
+        return Look(int(applied) if whole else None, int(checksum or 0), outbox, applied is not None and not whole)
 
     async def rows(self, partition: int, applied: int, keys: Sequence[str]) -> Sequence[StoredRow] | None:
         names = self._keys[partition]

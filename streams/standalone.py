@@ -101,7 +101,9 @@ class StandaloneShared:
         await self._scripts.run("append", [SHARED_ENDS, shared_topic(topic)], [topic, key, value, _encode(())])
 
     async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
-        reader = self._readers.setdefault(topic, self._reader_of())
+        if topic not in self._readers:
+            self._readers[topic] = self._reader_of()
+        reader = self._readers[topic]
         streams: dict[Any, Any] = {shared_topic(topic): f"{start}-0"}
         with passing_faults():
             found = await reader.xread(streams, count=READ_COUNT, block=max(1, int(wait_seconds * 1000)))

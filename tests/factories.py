@@ -16,7 +16,7 @@ from schemas.ids import partition_of
 from schemas.interaction import PLAIN_KEY_ID, SCHEMA, Interaction, LogRecord, Outgoing, Stamp
 
 NAMESPACE = UUID(int=7)
-LOGGED_MS = 1_750_000_000_000
+LOGGED_MS = 1_790_000_000_000
 HEADERS = (("schema", SCHEMA), ("kid", PLAIN_KEY_ID))
 
 
@@ -52,7 +52,7 @@ def record(offset: int, said: Interaction) -> LogRecord:
 
 def course_json(**fields: Any) -> dict[str, Any]:
     """A course of six segments and two skills, one segment compulsory."""
-    segments = [
+    segments: list[dict[str, Any]] = [
         {"id": f"{skill}{n}", "title": f"{skill.upper()}{n}", "skills": {skill: 1.0}, "minutes": n}
         for skill in ("a", "b")
         for n in (1, 2, 3)

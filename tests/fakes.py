@@ -41,6 +41,7 @@ class MemoryPartition:
 
     def __init__(self) -> None:
         self.applied: int | None = None
+        self.rebuilding = False
         self.checksum = 0
         self.rows: dict[str, StoredRow] = {}
         self.live: list[LiveWrite | None] = []
@@ -60,7 +61,7 @@ class MemoryStore:
     async def look(self, partition: int) -> Look:
         part = self.parts[partition]
         outbox = sorted(part.outbox.items(), key=lambda entry: int(entry[0].split(":")[0]))
-        return Look(part.applied, part.checksum, outbox)
+        return Look(part.applied, part.checksum, outbox, part.rebuilding)
 
     async def rows(self, partition: int, applied: int, keys: Sequence[str]) -> Sequence[StoredRow] | None:
         part = self.parts[partition]

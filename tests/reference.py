@@ -52,7 +52,7 @@ async def _run_partition(partition: int, partitions: int, log: Reader, books: To
     while records := await log.read(partition, offset, 500):
         assert records[0].offset == offset, "the log has a hole"
         offset = records[-1].offset + 1
-        decoded = decode(records)
+        decoded = decode(records, partition, partitions)
         versions: dict[tuple[str, str, str, tuple[int, str]], Versions] = {}
         for said in (each.said for each in decoded):
             if isinstance(said, Rejection):

@@ -28,8 +28,12 @@ class KafkaCheckpoints:
         self._cluster = cluster
         self._topic = cluster.topic(topics.LEARNER_STATE)
         self._writers: dict[int, AIOKafkaProducer] = {}
+        self.owns: Callable[[int], bool] = lambda partition: True
+        """Whether the group gives us this partition now: a worker that lost it must not fence the one that has it."""
 
     async def claim(self, partition: int) -> None:
+        if not self.owns(partition):
+            raise Unavailable("assignment", f"partition {partition} is not this worker's any more")
         await self._release(partition)
         writer = AIOKafkaProducer(
             bootstrap_servers=self._cluster.servers,
@@ -39,8 +43,11 @@ class KafkaCheckpoints:
         )
         try:
             await writer.start()
-        except KafkaError as fault:
-            raise Unavailable("kafka", repr(fault)) from fault
+        except BaseException as fault:
+            await writer.stop()
+            if isinstance(fault, KafkaError):
+                raise Unavailable("kafka", repr(fault)) from fault
+            raise
         self._writers[partition] = writer
 
     async def load(self, partition: int) -> Saved:
@@ -70,9 +77,12 @@ class KafkaCheckpoints:
         writer = self._writers[partition]
         try:
             await writer.begin_transaction()
-            for key, row in dirty.rows.items():
-                await writer.send(self._topic, _encode(row), key.encode(), partition)
-            await writer.send(self._topic, str(dirty.applied).encode(), WATERMARK, partition)
+            sent = [await writer.send(self._topic, _encode(row), key.encode(), partition) for key, row in dirty.rows.items()]
+            sent.append(await writer.send(self._topic, str(dirty.applied).encode(), WATERMARK, partition))
+            written = await asyncio.gather(*sent, return_exceptions=True)
+            failed = next((each for each in written if isinstance(each, BaseException)), None)
+            if failed is not None:
+                raise failed
             if not await _patiently(confirmed):
                 await writer.abort_transaction()
                 return False

@@ -9,20 +9,22 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas import topics
-from schemas.errors import Unavailable
+from schemas.errors import Halt, Unavailable
 from schemas.interaction import LogRecord, Outgoing
 from streams.kafka.names import Cluster
 
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 SEND_SECONDS = 5.0
+READ_SECONDS = 15.0
 
 
 def log_record(record: ConsumerRecord) -> LogRecord:
     """A record as the agents see it."""
-    return LogRecord(record.offset, record.key or b"", record.value or b"", tuple(record.headers))
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    return LogRecord(record.offset, record.key or b"", record.value or b"", headers)
 
 
 def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsumer:
@@ -65,15 +67,17 @@ class KafkaLog:
         async with self._lock:
             try:
                 end = (await self._consumer.end_offsets([place]))[place]
-                if start >= end:
+                first = (await self._consumer.beginning_offsets([place]))[place]
+                if start >= end or start < first:
                     return []
                 self._consumer.assign([place])
                 self._consumer.seek(place, start)
                 found: list[ConsumerRecord] = []
-                while len(found) < limit and (not found or found[-1].offset < min(end - 1, start + limit - 1)):
-                    found += (await self._consumer.getmany(timeout_ms=1_000, max_records=limit)).get(place, [])
+                async with asyncio.timeout(READ_SECONDS):
+                    while not found or found[-1].offset < min(end, start + limit) - 1:
+                        found += (await self._consumer.getmany(timeout_ms=1_000, max_records=limit)).get(place, [])
                 return [log_record(record) for record in found[:limit]]
-            except KafkaError as fault:
+            except (KafkaError, TimeoutError) as fault:
                 raise Unavailable("kafka", repr(fault)) from fault
 
     async def end(self, partition: int) -> int:
@@ -93,52 +97,84 @@ class KafkaLog:
 
 
 class KafkaProducer:
-    """DecisionSink and IngestLog: idempotent, acknowledged by all in-sync replicas, partition always given."""
+    """DecisionSink and IngestLog: idempotent, acknowledged by all in-sync replicas, partition always given.
+
+    A producer whose sequence of a partition has a hole can never write there again, so after an error that would not
+    pass by itself it is replaced by a new one.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=cluster.servers,
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=0,
-            max_request_size=MAX_RECORD_BYTES,
-            request_timeout_ms=10_000,
-        )
+        self._producer = self._new()
+        self._replacing = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect."""
         try:
             await self._producer.start()
         except KafkaError as fault:
+            await self._producer.stop()
             raise Unavailable("kafka", repr(fault)) from fault
 
     async def stop(self) -> None:
         """Send what is buffered, then disconnect."""
+        await asyncio.gather(*self._ending, return_exceptions=True)
         await self._producer.stop()
 
     async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
-        """The offsets, once all are durable. Unavailable after SEND_SECONDS: some may be in the log all the same."""
+        """The offsets, once all are durable. Unavailable after SEND_SECONDS: some may be in the log all the same.
+
+        Raises Halt for a record that no retry would bring in.
+        """
+        producer = self._producer
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                sent = [await self._send(record) for record in records]
+                sent = [await self._send(producer, record) for record in records]
                 return [(await future).offset for future in sent]
-        except (KafkaError, TimeoutError) as fault:
+        except MessageSizeTooLargeError as fault:
+            await self._replace(producer)
+            raise Halt(f"A record is too large for Kafka: {fault}.", "Raise max.message.bytes of the topic.") from fault
+        except KafkaError as fault:
+            if not fault.retriable:
+                await self._replace(producer)
             raise Unavailable("kafka", repr(fault)) from fault
+        except TimeoutError as fault:
+            raise Unavailable("kafka", f"no acknowledgement within {SEND_SECONDS:.0f} s") from fault
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         await self.append(records)
 
-    async def _send(self, record: Outgoing) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = await self._producer.send(
-            self._cluster.topic(record.topic),
-            record.value,
-            record.key,
-            record.partition,
-            headers=list(record.headers),
-        )
+    async def _send(self, producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[Any]:
+        topic, headers = self._cluster.topic(record.topic), list(record.headers)
+        future: asyncio.Future[Any] = await producer.send(topic, record.value, record.key, record.partition, headers=headers)
         future.add_done_callback(_seen)
         return future
+
+    async def _replace(self, broken: AIOKafkaProducer) -> None:
+        async with self._replacing:
+            if self._producer is not broken:
+                return
+            fresh = self._new()
+            try:
+                await fresh.start()
+            except KafkaError as fault:
+                await fresh.stop()
+                raise Unavailable("kafka", repr(fault)) from fault
+            self._producer = fresh
+            ending = asyncio.create_task(broken.stop())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    def _new(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._cluster.servers,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_request_size=MAX_RECORD_BYTES,
+            request_timeout_ms=10_000,
+        )
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
@@ -161,10 +197,13 @@ class KafkaShared:
 
     async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
         place = TopicPartition(self._cluster.topic(topic), topics.READ_BY_ALL)
+        reader = self._idle.pop((topic, start), None)
         try:
-            reader = self._idle.pop((topic, start), None) or await self._reader(place, start)
+            reader = reader or await self._reader(place, start)
             found = (await reader.getmany(place, timeout_ms=int(wait_seconds * 1000))).get(place, [])
         except KafkaError as fault:
+            if reader is not None:
+                await self._drop(reader)
             raise Unavailable("kafka", repr(fault)) from fault
         after = found[-1].offset + 1 if found else start
         replaced, self._idle[topic, after] = self._idle.get((topic, after)), reader

@@ -7,9 +7,11 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas import topics
 from schemas.errors import Misconfigured, Unavailable
+from streams.kafka.log import MAX_RECORD_BYTES
 from streams.kafka.names import Cluster
 
 MONTH_MS, WEEK_MS, YEARS_MS = 30 * 86_400_000, 7 * 86_400_000, 5 * 365 * 86_400_000
+LARGEST = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 CONFIG: dict[str, dict[str, str]] = {
     topics.INTERACTIONS: {"retention.ms": str(MONTH_MS)},
     topics.DECISIONS: {"retention.ms": str(MONTH_MS)},
@@ -44,7 +46,7 @@ async def _create(admin: AIOKafkaAdminClient, cluster: Cluster, wanted: dict[str
             name=cluster.topic(name),
             num_partitions=count,
             replication_factor=cluster.replication,
-            topic_configs=CONFIG[name] | ({"min.insync.replicas": "2"} if cluster.replication >= 3 else {}),
+            topic_configs=CONFIG[name] | LARGEST | ({"min.insync.replicas": "2"} if cluster.replication >= 3 else {}),
         )
         for name, count in wanted.items()
     ]

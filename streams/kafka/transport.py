@@ -8,6 +8,7 @@ and whose offset is the last one's; `_add_gap` does nothing, because the offsets
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, ClassVar
 
@@ -26,6 +27,9 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         busy = {tp for tp in self._get_active_partitions() if not self.room(tp.topic, tp.partition)}
+        if busy and busy == self._get_active_partitions():
+            await asyncio.sleep(BUSY_SECONDS)
+            return
         if busy:
             self._get_active_partitions().difference_update(busy)
         try:

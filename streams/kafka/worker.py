@@ -11,15 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 import faust
+import faust.streams
 from faust.types import TP
 from yarl import URL
 
 from agents.calibrate import Calibrate
-from agents.lane import Lane
+from agents.lane import LONGEST_STOP_SECONDS, Lane, stop_lanes
 from agents.ports import Batch
 from agents.wiring import Ports
 from runtime.logging import logger
+from runtime.tasks import cancel_all
 from schemas import topics
+from schemas.errors import Misconfigured
 from streams.kafka.checkpoints import KafkaCheckpoints
 from streams.kafka.log import log_record
 from streams.kafka.names import Cluster
@@ -45,6 +48,9 @@ class KafkaWorker:
 
     async def start(self) -> None:
         """Join the group; lanes start when partitions are assigned."""
+        if faust.streams._CStreamIterator is None:
+            raise Misconfigured("Faust without its C extension acknowledges what it skips; install a wheel that has it.")
+        self._checkpoints.owns = self._owns
         self._calibrating = asyncio.create_task(self._calibrate.run(), name="calibrate")
         self.app.finalize()
         await self.app.start()
@@ -52,13 +58,15 @@ class KafkaWorker:
     async def stop(self) -> None:
         """Finish batches, send, checkpoint, publish, commit, leave."""
         self.app.consumer.stop_flow()
-        for lane in self._lanes.values():
-            await lane.stop()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._calibrate.stop()
-        await self._calibrating
-        await self.app.consumer.commit()
-        await self.app.stop()
+        try:
+            await stop_lanes(list(self._lanes.values()), list(self._tasks.values()))
+            await self._calibrate.stop()
+            async with asyncio.timeout(LONGEST_STOP_SECONDS):
+                await self._calibrating
+            await self.app.consumer.commit()
+        finally:
+            await cancel_all([self._calibrating])
+            await self.app.stop()
 
     def failed(self) -> BaseException | None:
         """What ended a lane, calibrate or Faust against the rules; None while all is well."""
@@ -108,10 +116,16 @@ class KafkaWorker:
 
         app.agent(channel, name=f"segue.{name}", concurrency=1)(pass_on)
 
+    def _owns(self, partition: int) -> bool:
+        return any(
+            tp.partition == partition and self._cluster.plain(tp.topic) == topics.INTERACTIONS
+            for tp in self.app.consumer.assignment()
+        )
+
     def _room(self, topic: str, partition: int) -> bool:
         if self._cluster.plain(topic) == topics.INTERACTIONS:
             lane = self._lanes.get(partition)
-            return lane is None or (lane.halted is None and lane.backlog < ROOM)
+            return lane is not None and lane.halted is None and lane.backlog < ROOM
         return self._calibrate.backlog < CALIBRATE_ROOM
 
     def _to_lane(self, partition: int, batch: Batch) -> None:
@@ -123,15 +137,15 @@ class KafkaWorker:
         """Start lanes for what came, stop those of what went; what stayed goes on undisturbed."""
         ours = {tp.partition for tp in assigned if self._cluster.plain(tp.topic) == topics.INTERACTIONS}
         learning = {tp.partition for tp in assigned if self._cluster.plain(tp.topic) == topics.LEARNING}
-        for partition in set(self._lanes) - ours:
-            task = self._tasks.pop(partition)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            del self._lanes[partition]
-            await self._checkpoints.release(partition)
         for partition in ours - set(self._lanes):
             lane = self._lanes[partition] = Lane(partition, self._ports)
             self._tasks[partition] = asyncio.create_task(lane.run(), name=f"lane:{partition}")
+        gone = set(self._lanes) - ours
+        leaving = [self._tasks.pop(partition) for partition in gone]
+        for partition in gone:
+            del self._lanes[partition]
+        await cancel_all(leaving)
+        await asyncio.gather(*(self._checkpoints.release(partition) for partition in gone))
         if learning != self._learning:
             self._calibrate.forget()
             self._learning = learning

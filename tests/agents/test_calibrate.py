@@ -67,7 +67,7 @@ async def test_a_version_is_published_for_so_many_responses(monkeypatch: pytest.
 
 async def test_a_batch_is_acknowledged_only_when_a_version_holds_it() -> None:
     shared, acked = MemoryShared(), []
-    async with calibrating(shared) as (agent, books):
+    async with calibrating(shared) as (agent, _):
         agent.offer(Batch(responses(10), lambda: acked.append(newest_published(shared))))
         await until(lambda: bool(acked))
     assert acked == [10]

@@ -17,7 +17,7 @@ from agents.wiring import Ports
 from runtime.tasks import cancel_all
 from schemas import topics
 from schemas.codec import decode_decision, decode_reject
-from schemas.errors import Unavailable
+from schemas.errors import Rejection, Unavailable
 from schemas.interaction import Interaction, LogRecord, Outgoing
 from tests.factories import HEADERS, interaction, outgoing, publish
 from tests.fakes import MemoryCheckpoints, MemoryLog, MemoryShared, MemorySink, MemoryStore, Notes
@@ -236,6 +236,7 @@ async def test_a_wiped_store_is_rebuilt_from_checkpoint_and_log(world: World) ->
         await world.until_acked(39)
         world.store.parts.clear()
         lane.offer(world.batch(40, 50))
+        await until(lambda: world.store.parts[0].applied == 49)
         await world.until_acked(49)
     assert "doubt" in world.notes.names()
     await world.check_against_reference()
@@ -258,6 +259,64 @@ async def test_what_the_transport_skipped_is_read_from_the_log(world: World) -> 
         lane.offer(world.batch(6, 9))
         await world.until_acked(8)
     await world.check_against_reference()
+
+
+async def test_what_a_rebalance_rewinds_is_applied_once_also_with_a_backlog(world: World) -> None:
+    """Faust hands over from the committed offset again while older batches still wait in the lane."""
+    await world.write(*(interaction(n, learner=f"l{n % 3}") for n in range(60)))
+    async with world.lane() as lane:
+        for start, end in ((0, 20), (30, 40), (10, 45), (5, 60)):
+            lane.offer(world.batch(start, end))
+        await world.until_acked(59)
+    assert lane.halted is None
+    await world.check_against_reference()
+
+
+async def test_what_was_applied_and_wiped_after_the_commit_is_done_again_without_new_traffic(world: World) -> None:
+    await world.write(*(interaction(n) for n in range(12)))
+    async with world.lane() as lane:
+        lane.offer(world.batch(0, 12))
+        await world.until_acked(11)
+        world.log.acked[0] = 6
+        world.store.parts.clear()
+        lane._arrived.set()
+        await until(lambda: world.store.parts[0].applied == 11, 10)
+    await world.check_against_reference()
+
+
+async def test_a_bug_in_the_step_halts_its_partition_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    await world.write(interaction(1))
+    monkeypatch.setattr("agents.compute.step", broken)
+    async with world.lane() as lane:
+        lane.offer(world.batch(0, 1))
+        await until(lambda: lane.halted is not None)
+        assert "ZeroDivisionError" in str(lane.halted)
+    assert not world.acked
+
+
+async def test_a_half_finished_rebuild_is_done_again(world: World) -> None:
+    await world.write(*(interaction(n) for n in range(6)))
+    async with world.lane() as lane:
+        lane.offer(world.batch(0, 6))
+        await world.until_acked(5)
+    part = world.store.parts[0]
+    part.applied, part.rebuilding, part.rows = None, True, {}
+    async with world.lane():
+        await until(lambda: world.store.parts[0].applied == 5)
+    await world.check_against_reference()
+
+
+async def test_a_record_in_a_partition_that_is_not_its_rows_is_rejected(world: World) -> None:
+    strange = next(
+        interaction(n, learner=f"x{n}") for n in range(99) if outgoing(interaction(n, learner=f"x{n}"), 8).partition
+    )
+    from agents.compute import decode
+
+    (decoded,) = decode([LogRecord(0, strange.row.key.encode(), outgoing(strange).value, HEADERS)], 0, 8)
+    assert isinstance(decoded.said, Rejection)
 
 
 async def test_what_is_handed_over_again_is_dropped_and_acknowledged(world: World) -> None:

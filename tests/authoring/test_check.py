@@ -77,7 +77,7 @@ def test_advice_is_only_a_warning() -> None:
     ],
 )
 def test_a_file_that_is_no_course_is_rejected_with_its_name(text: bytes, code: Code) -> None:
-    with pytest.raises(Rejection, match="course.yaml") as caught:
+    with pytest.raises(Rejection, match=r"course\.yaml") as caught:
         parse_course(text, "course.yaml")
     assert caught.value.code == code
 

@@ -140,7 +140,9 @@ class Reader:
         for row, seq in pure.decisions:
             seqs[row].append(seq)
         assert all(sorted(each) == list(range(1, len(each) + 1)) for each in seqs.values()), "a gap in the numbers"
-        return Counter(applied=pure.applied, decisions=len(pure.decisions), rejected=pure.rejected, duplicates=pure.duplicates)
+        return Counter(
+            applied=pure.applied, decisions=len(pure.decisions), rejected=pure.rejected, duplicates=pure.duplicates
+        )
 
     async def _check_rows(self, expected: dict[str, bytes]) -> None:
         for key, packed in expected.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -104,7 +103,7 @@ def test_waiting_answers_with_the_decision_made_for_the_event(place: Running) ->
     decision = answer.json()
     assert answer.status_code == 200 and answer.headers["preference-applied"] == "wait"
     assert (decision["for_event"], decision["seq"], decision["fallback"]) == (sent["id"], 1, False)
-    assert decision["why"] and 0 < decision["propensity"] <= 1 and decision["predicted"] == 0.5
+    assert decision["why"] and 0 < decision["propensity"] <= 1 and 0 < decision["predicted"] < 1
 
 
 def test_at_the_deadline_a_fallback_is_given_and_marked(place: Running) -> None:
@@ -112,7 +111,7 @@ def test_at_the_deadline_a_fallback_is_given_and_marked(place: Running) -> None:
     decision = answer.json()
     assert answer.status_code == 200
     if decision["seq"] is None:
-        assert decision["fallback"] and decision["segment"] == "a1"
+        assert decision["fallback"] and decision["segment"] == "a2", "never the one just answered"
 
 
 def test_events_that_ask_for_nothing_are_not_waited_for(place: Running) -> None:
@@ -189,7 +188,9 @@ async def test_a_stream_resumes_from_its_cursor_without_gap_or_repetition(place:
         cursor = (await first)[-1].cursor
         for _ in range(4):
             await client.send(event(learner="resumer"))
-    async with httpx.AsyncClient(base_url=place.service.url, headers={"Authorization": f"Bearer {place.service.key}"}) as web:
+    async with httpx.AsyncClient(
+        base_url=place.service.url, headers={"Authorization": f"Bearer {place.service.key}"}
+    ) as web:
         url = "/.well-known/mercure?match=/courses/tiny/learners/resumer/decisions"
         async with web.stream("GET", url, headers={"Last-Event-ID": cursor}) as stream:
             assert stream.headers["mercure-last-event-id"] == cursor

@@ -92,6 +92,21 @@ def test_the_gap_ends_where_the_item_was_shown() -> None:
     assert told[0] == told[1] != told[2]
 
 
+def test_without_a_latency_the_time_of_answering_tells_nothing() -> None:
+    history = [{"correct": n % 2 == 0, "item": f"i{n % 3}", "at": f"2026-01-01T10:0{n}:00Z"} for n in range(8)]
+    population = learned(history * 3)
+    moments = [{"latency_ms": None, "at": f"2026-01-0{day}T00:00:00Z"} for day in (2, 5)]
+    told = [decision(run([*history, answer], population)[-1]).predicted for answer in moments]
+    assert told[0] == told[1]
+
+
+def test_a_wrong_clock_cannot_stop_a_run() -> None:
+    wrong = {"at": "2099-01-01T00:00:00Z"}
+    first, second = run([wrong, {"at": "2026-09-21T14:14:00Z"}])
+    assert second.learning is not None and Row.unpack(second.row).tries == 2
+    assert Row.unpack(first.row).last_at_ms < 1_790_100_000_000
+
+
 def test_predicting_changes_nothing_and_works_before_any_learning() -> None:
     row = Row()
     before = row.pack()

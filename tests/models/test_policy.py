@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.step import step
-from models.gain import View, downstream
+from models.gain import View
 from models.policy import UNIFORM_SHARE, Choice, choose, removal
 from models.population import Population
 from models.row import COMPLETED, Row
@@ -91,7 +91,36 @@ def test_when_everything_is_done_the_course_is_finished() -> None:
 
 
 def test_skills_that_others_build_on_count_more() -> None:
-    assert downstream(COURSE) == {"a": 1}
+    assert COURSE.downstream == {"a": 1}
+
+
+def test_what_stands_before_compulsory_content_cannot_be_skipped_for_ever() -> None:
+    segments = [{"id": "p"}, {"id": "m", "compulsory": True, "prerequisites": [{"segment": "p"}]},
+                *({"id": f"f{n}", "repeatable": True} for n in range(3))]  # fmt: skip
+    given = course(segments=segments)
+    place = view(given)
+    place.row.mark(hash32("p"), 0x0040)
+    assert removal(place, given.by_id["p"]) is None
+    place.row.seq = 4
+    due = choose(place, "d/4")
+    assert due.segment is not None and (due.segment.id, due.arm) == ("p", "compulsory")
+
+
+def test_a_repeatable_compulsory_segment_leaves_the_queue_when_completed() -> None:
+    segments = [{"id": "r", "compulsory": True, "repeatable": True}, {"id": "m", "compulsory": True}]
+    done = view(course(segments=segments), segments={hash32("r"): COMPLETED})
+    assert {choice.segment.id for choice in chosen(done, 50) if choice.segment and choice.arm == "compulsory"} <= {"m"}
+    done.row.seq = 4
+    due = choose(done, "d/4")
+    assert due.segment is not None and due.segment.id == "m"
+
+
+def test_not_now_means_later() -> None:
+    place = view()
+    place.row.mark_now(hash32("a2"), 0x0080)
+    assert removal(place, COURSE.by_id["a2"]) == "learner"
+    place.row.seq += 10
+    assert removal(place, COURSE.by_id["a2"]) is None
 
 
 moves = st.lists(
