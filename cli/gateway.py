@@ -30,8 +30,11 @@ async def run_gateway(settings: Settings) -> None:
     """Serve until told to stop."""
     if not settings.key:
         raise Misconfigured("Set SEGUE_KEY to the key that clients send; `segue up` makes one.")
-    if settings.host not in LOOPBACK:
-        raise Misconfigured(f"A development key is for loopback; SEGUE_HOST={settings.host} would be open to others.")
+    if settings.host not in LOOPBACK and not settings.behind_loopback:
+        raise Misconfigured(
+            f"A development key is for loopback; SEGUE_HOST={settings.host} would be open to others.\n"
+            "In a container whose port is published on 127.0.0.1 only, set SEGUE_BEHIND_LOOPBACK=true."
+        )
     stop = stop_signal()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(shared_parts(settings))

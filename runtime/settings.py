@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     replication: int = Field(default=1, ge=1, le=9)
     partitions: int = Field(default=8, ge=1, le=1024)
     host: str = "127.0.0.1"
+    behind_loopback: bool = Field(
+        default=False, description="Only loopback reaches the port although SEGUE_HOST is wider, as in a container."
+    )
     port: int = Field(default=8765, ge=0, le=65_535)
     worker_metrics_port: int = Field(default=0, ge=0, le=65_535, description="0: the worker serves no metrics page.")
     key: str = Field(default="", description="Development key that clients send as a bearer token.")

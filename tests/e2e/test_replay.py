@@ -75,6 +75,23 @@ async def test_a_gateway_killed_in_the_middle_changes_nothing(tmp_path: Path, br
             await read.check()
 
 
+async def test_the_store_killed_in_the_middle_changes_nothing_standalone(tmp_path: Path) -> None:
+    with running(tmp_path, None) as place:
+        engine = place.service.engine
+        assert engine is not None
+
+        async def kill_store(tally: Tally) -> None:
+            await until(lambda: tally.decisions >= 0.4 * tally.events)
+            assert engine.process is not None
+            engine.process.kill()
+            engine.process.wait()
+            await asyncio.to_thread(place.service.tend)
+
+        await replay(place, learners=8, answers=30, meanwhile=kill_store)
+        async with reader(place) as read:
+            await read.check()
+
+
 @pytest.mark.kafka
 async def test_a_worker_that_joins_and_one_that_leaves_lose_nothing(tmp_path: Path, kafka: LocalKafka) -> None:
     with running(tmp_path, kafka) as place:
