@@ -65,8 +65,8 @@ def features(row: Row, item: str | None, skills: Sequence[str], shown_ms: int) -
         share * sum(s.residual for s in states),
         row.residual_fast,
         row.residual_slow,
-        share * sum(_gap(moment, s.last) for s in states),
-        _gap(moment, met.last) if met else 0.0,
+        share * sum(gap_since(moment, s.last) for s in states),
+        gap_since(moment, met.last) if met else 0.0,
         0.0 if met else 1.0,
         max(-10, min(10, row.streak)) / 10.0,
         row.last_outcome - 0.5 if row.last_outcome < 2 else 0.0,
@@ -80,7 +80,7 @@ def tenths(row: Row, at_ms: int) -> int:
     return max(1, min(0xFFFFFFFF, (at_ms - row.run_start_ms) // 100 + 1))
 
 
-def _gap(moment: int, last: int) -> float:
+def gap_since(moment: int, last: int) -> float:
     """Log of the seconds between, 0 when either is unknown or they are out of order."""
     if moment <= last or last == 0:
         return 0.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.knowledge import predict
+from models.knowledge import Masteries
 from models.population import Population
 from models.row import SEEN_MASK, Row
 from models.timing import expected_minutes
@@ -26,19 +26,25 @@ GOAL = 1.5
 
 @dataclass(slots=True)
 class View:
-    """Everything that scoring needs of one learner at one moment. Masteries are computed once each."""
+    """Everything that choosing needs of one learner at one moment. Masteries are computed once each, when asked for."""
 
     row: Row
     course: Course
     population: Population
     now_ms: int
+    _masteries: Masteries = field(init=False)
     _mastery: dict[str, float] = field(default_factory=dict)
+    _pace: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._masteries = Masteries(self.row, self.population, self.now_ms)
+        self._pace = expected_minutes(self.row, 1.0)
 
     def mastery(self, skill: str) -> float:
         """Probability of a right answer to a typical item of `skill`, now."""
         known = self._mastery.get(skill)
         if known is None:
-            known = self._mastery[skill] = predict(self.row, self.population, None, (skill,), self.now_ms).p
+            known = self._mastery[skill] = self._masteries.of(skill)
         return known
 
 
@@ -53,16 +59,30 @@ class Score:
 
 def score(view: View, segment: Segment) -> Score:
     """Expected gain per minute of `segment`. Never negative."""
-    minutes = expected_minutes(view.row, segment.minutes)
-    seen = view.row.segments.get(hash32(segment.id), 0) & SEEN_MASK
-    factor = SEEN_DISCOUNT**seen * PRIORITY[segment.priority] / minutes
-    wanted = GOAL if view.row.goal and any(view.row.goal == hash32(skill) for skill in segment.skills) else 1.0
-    ahead = view.course.downstream
+    factor = _factor(view, segment)
+    ahead, mastery = view.course.downstream, view.mastery
     terms = tuple(
-        (f"gain:{skill}", _gain(view.mastery(skill), weight, ahead.get(skill, 0)) * factor * wanted)
+        (f"gain:{skill}", factor * _gain(mastery(skill), weight, ahead.get(skill, 0)))
         for skill, weight in segment.skills.items()
     )
     return Score(segment, sum(value for _, value in terms), terms)
+
+
+def value(view: View, segment: Segment) -> float:
+    """The score's value alone, for ranking many."""
+    ahead, mastery, total = view.course.downstream, view.mastery, 0.0
+    factor = _factor(view, segment)
+    for skill, weight in segment.skills.items():
+        total += factor * _gain(mastery(skill), weight, ahead.get(skill, 0))
+    return total
+
+
+def _factor(view: View, segment: Segment) -> float:
+    """What all skills of a segment share: time, boredom, the author's priority, the learner's goal."""
+    seen = view.row.segments.get(hash32(segment.id), 0) & SEEN_MASK
+    factor = SEEN_DISCOUNT**seen * PRIORITY[segment.priority] / (view._pace * segment.minutes)
+    goal = view.row.goal
+    return factor * GOAL if goal and any(goal == hash32(skill) for skill in segment.skills) else factor
 
 
 def _gain(mastery: float, weight: float, ahead: int) -> float:

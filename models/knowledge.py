@@ -11,10 +11,11 @@ After an answer y the abilities share the innovation by their variances (S = 1/h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log1p
 from typing import NamedTuple
 
-from models.features import features, sigmoid, tenths
-from models.population import Population
+from models.features import NAMES, features, gap_since, sigmoid, tenths
+from models.population import NEW_SKILL, Population
 from models.row import Row, SkillState, bounded, count
 from schemas.ids import hash32
 
@@ -23,6 +24,9 @@ NOISE, SKILL_NOISE = 0.0005, 0.004
 MAX_ABILITY = 6.0
 SKILL_RATE, FAST_RATE, SLOW_RATE = 0.25, 0.3, 0.05
 GUESS_DAMPING = 0.3
+SKILL_PLACES = tuple(
+    NAMES.index(name) for name in ("skill_wins", "skill_fails", "skill_log_ratio", "skill_residual", "skill_gap")
+)
 
 
 class Prediction(NamedTuple):
@@ -42,6 +46,34 @@ def predict(row: Row, population: Population, item: str | None, skills: Sequence
     if item is not None:
         z += population.item(item)[0]
     return Prediction(sigmoid(z), z, own, phi)
+
+
+class Masteries:
+    """Probability of a right answer to a typical, never met item of a skill: what `predict` says for `item` None.
+
+    What all skills share of the logit is summed once, so that asking about every skill of a course is cheap.
+    """
+
+    __slots__ = ("_common", "_moment", "_population", "_row", "_skill_weights")
+
+    def __init__(self, row: Row, population: Population, now_ms: int) -> None:
+        phi = features(row, None, (), now_ms)
+        weights = population.weights
+        self._common = row.theta + sum(w * x for w, x in zip(weights, phi, strict=True))
+        self._skill_weights = tuple(weights[place] for place in SKILL_PLACES)
+        self._row, self._population = row, population
+        self._moment = tenths(row, now_ms)
+
+    def of(self, skill: str) -> float:
+        """Mastery of `skill`, between 0 and 1."""
+        z = self._common + self._population.skills.get(skill, NEW_SKILL)[0]
+        state = self._row.skills.get(hash32(skill))
+        if state is not None:
+            wins, fails, ratio, residual, gap = self._skill_weights
+            log_wins, log_fails = log1p(state.wins), log1p(state.tries - state.wins)
+            z += state.theta + wins * log_wins + fails * log_fails + ratio * (log_wins - log_fails)
+            z += residual * state.residual + gap * gap_since(self._moment, state.last)
+        return sigmoid(z)
 
 
 def ability(row: Row, skills: Sequence[str]) -> float:

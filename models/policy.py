@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 
-from models.gain import Score, View, score
+from models.gain import Score, View, score, value
 from models.row import COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SKIPPED, WAIVED, Row
 from schemas.course import Course, Segment
-from schemas.ids import hash32, seed_of
+from schemas.ids import chance_of, hash32
 
 POLICY = "gain-per-minute/1"
 TEMPERATURE = 0.04
@@ -143,13 +142,21 @@ def _deadline_near(view: View, segment: Segment) -> bool:
 
 def _explore(view: View, decision: str, allowed: Sequence[Segment], bitmap: int, authored: Segment | None) -> Choice:
     """Softmax over scores, mixed with a uniform share, drawn with the decision's own seed."""
-    scores = [score(view, segment) for segment in allowed]
-    probabilities = _probabilities([each.value for each in scores])
-    drawn = _draw(probabilities, Random(seed_of(decision)).random())
-    ranked = sorted(range(len(scores)), key=lambda i: (-scores[i].value, i))
-    second = next((scores[i] for i in ranked if i != drawn), None)
-    arm = "best" if drawn == ranked[0] else "explore"
-    return Choice(allowed[drawn], arm, probabilities[drawn], False, False, scores[drawn], second, bitmap, authored)
+    values = [value(view, segment) for segment in allowed]
+    probabilities = _probabilities(values)
+    drawn = _draw(probabilities, chance_of(decision))
+    best = values.index(max(values))
+    second = best if best != drawn else _second(values, best)
+    runner_up = None if second is None else score(view, allowed[second])
+    arm = "best" if drawn == best else "explore"
+    chosen = score(view, allowed[drawn])
+    return Choice(allowed[drawn], arm, probabilities[drawn], False, False, chosen, runner_up, bitmap, authored)
+
+
+def _second(values: Sequence[float], best: int) -> int | None:
+    """The place of the highest value but that at `best`, the first of several; None when there is no other."""
+    others = [place for place in range(len(values)) if place != best]
+    return max(others, key=lambda place: values[place]) if others else None
 
 
 def _probabilities(values: Sequence[float]) -> list[float]:
@@ -169,8 +176,10 @@ def _draw(probabilities: Sequence[float], u: float) -> int:
 
 
 def _bitmap(course: Course, allowed: Sequence[Segment]) -> int:
-    names = {segment.id for segment in allowed}
-    return sum(1 << index for index, segment in enumerate(course.segments) if segment.id in names)
+    places, bits = course.places, 0
+    for segment in allowed:
+        bits |= 1 << places[segment.id]
+    return bits
 
 
 def _has_format(course: Course, wanted: int) -> bool:

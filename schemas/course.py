@@ -84,6 +84,11 @@ class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         return {segment.id: segment for segment in self.segments}
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each segment stands in the authored order, from 0."""
+        return {segment.id: place for place, segment in enumerate(self.segments)}
+
+    @cached_property
     def item_skills(self) -> dict[str, list[str]]:
         """Skills of the items that name their own; all others have those of the segment they are asked in."""
         return {item.id: item.skills for segment in self.segments for item in segment.items if item.skills}

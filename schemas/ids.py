@@ -71,6 +71,11 @@ def seed_of(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
+def chance_of(name: str) -> float:
+    """A number in [0, 1), uniform over names, that belongs to the decision called `name`."""
+    return (seed_of(name) >> 11) * 2.0**-53
+
+
 @lru_cache(maxsize=1 << 17)
 def hash32(name: str) -> Hash32:
     """The 32-bit name that rows use for items, skills and segments. Never 0, which rows use for "none"."""

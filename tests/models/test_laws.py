@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.step import Outcome, step
-from models.knowledge import predict
+from models.knowledge import Masteries, predict
 from models.population import Population, PopulationLearner
 from models.row import Row
 from schemas.codec import decode_decision
@@ -112,6 +112,14 @@ def test_predicting_changes_nothing_and_works_before_any_learning() -> None:
     before = row.pack()
     assert predict(row, Population.empty(), "i1", ["a"], -1).p == 0.5
     assert row.pack() == before
+
+
+@settings(max_examples=30)
+@given(st.lists(answers, min_size=1, max_size=12), st.sampled_from(["a", "b", "never met"]))
+def test_mastery_is_what_the_model_predicts_for_a_typical_item(history: list[dict[str, Any]], skill: str) -> None:
+    population, row = learned(history), Row.unpack(run(history)[-1].row)
+    expected = predict(row, population, None, (skill,), 1_790_000_000_000).p
+    assert math.isclose(Masteries(row, population, 1_790_000_000_000).of(skill), expected, rel_tol=1e-12)
 
 
 def test_an_old_event_is_counted_not_obeyed() -> None:
