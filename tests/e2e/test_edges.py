@@ -208,4 +208,5 @@ async def test_a_stream_resumes_from_its_cursor_without_gap_or_repetition(place:
 async def test_after_all_this_rows_are_those_of_a_pure_run(place: Running) -> None:
     async with reader(place) as read:
         counts = await read.check()
-    assert counts["rejected"] == 1, "the reused id, told to its client and kept as a reject"
+    assert counts["rejected"] == 0, "what a client was told is refused never reached the log"
+    assert counts["applied"] > 20
