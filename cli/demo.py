@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from authoring.load import load_course
-from cli.service import running_service
+from cli.service import running_service, tended
 from runtime.settings import Settings
 from schemas.errors import Code, Rejection
 from simulator.client import Client, Refused
@@ -32,7 +32,8 @@ def run_demo(settings: Settings, seconds: float, learners: int, seed: int) -> di
         own = settings.model_copy(update={"data": Path(folder)})
         with running_service(own) as service:
             console.print(f"Up at {service.url}. Course: “{course['title']}”. Decisions as they arrive:\n")
-            tally = asyncio.run(_learn(service.url, service.key, course, learners, seconds, seed))
+            learning = _learn(service.url, service.key, course, learners, seconds, seed)
+            tally = asyncio.run(tended(service, learning))
     _print_table(tally)
     console.print("\nFor good:  [bold].venv/bin/segue up --course examples/personal-data.yaml[/bold]\n")
     return _report(tally)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.service import running_service
+from cli.service import Service, running_service, tended
 from runtime.logging import set_up_logging
 from runtime.settings import load_settings
 from schemas.errors import Code, Misconfigured, Rejection
@@ -37,17 +37,19 @@ def run_replay(data: Path, learners: int | None, broker: str, url: str, key: str
     with ExitStack() as stack:
         if url and not key:
             raise Misconfigured("With URL give the key of that service: SEGUE_KEY=… or --key …")
-        if not url:
-            url, key = _service(stack, broker, workers)
+        service = None if url else _service(stack, broker, workers)
         start = time.perf_counter()
-        tally = asyncio.run(_replay(url, key, log, run))
+        if service is None:
+            tally = asyncio.run(_replay(url, key, log, run))
+        else:
+            tally = asyncio.run(tended(service, _replay(service.url, service.key, log, run)))
         seconds = time.perf_counter() - start
     report = tally.report() | {"seconds": round(seconds, 1), "broker": broker, "learners": people}
     _print_table(report)
     return report
 
 
-def _service(stack: ExitStack, broker: str, workers: int) -> tuple[str, str]:
+def _service(stack: ExitStack, broker: str, workers: int) -> Service:
     """A service of our own in a folder of its own; with Kafka a broker, too, where none is named."""
     from cli.kafka import local_kafka
 
@@ -57,8 +59,7 @@ def _service(stack: ExitStack, broker: str, workers: int) -> tuple[str, str]:
         given |= stack.enter_context(local_kafka(folder, console.print))
     settings = load_settings(**given)
     console.print(f"Starting a {broker} service with {workers} worker{'s' if workers > 1 else ''} …")
-    service = stack.enter_context(running_service(settings, workers))
-    return service.url, service.key
+    return stack.enter_context(running_service(settings, workers))
 
 
 async def _replay(url: str, key: str, log: Log, run: str) -> Tally:

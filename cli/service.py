@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from cli.supervisor import Child, Supervisor, wait_until_ready
 from runtime.logging import logger
@@ -14,6 +16,8 @@ from runtime.settings import Settings
 from streams.engine import Engine
 
 log = logger("segue.up")
+T = TypeVar("T")
+TEND_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class Service:
         if self.engine is not None and self.engine.tend():
             log.warning("store died, started it again", data=str(self.engine.data))
         self.supervisor.tend()
+
+
+async def tended(service: Service, work: Coroutine[Any, Any, T]) -> T:
+    """Do `work` while keeping the service running."""
+    working = asyncio.create_task(work)
+    try:
+        while not working.done():
+            await asyncio.wait({working}, timeout=TEND_SECONDS)
+            service.tend()
+    finally:
+        working.cancel()
+    return await working
 
 
 def free_port() -> int:

@@ -126,6 +126,7 @@ def test_a_real_log_of_learners_streams_through_and_is_predicted(tmp_path: Path)
     command = [sys.executable, "-m", "cli.main", "replay", str(file), "--learners", "12"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     report = json.loads(ran.stdout.splitlines()[-1])
+    assert ran.stdout.count("decisions") > 3, "progress is shown"
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert report["events"] == report["accepted"] == report["decisions"] > 1_000
     assert (report["lost"], report["double"]) == (0, 0)
