@@ -6,7 +6,7 @@ UV := .bootstrap/bin/uv
 RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo test check replay fmt lint types layers links up clean
+.PHONY: help setup demo test check replay fmt up clean bench-latency
 
 help: ## Print the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,3 +48,6 @@ fmt: setup ## Format the code
 
 clean: ## Remove the virtual environment and caches
 	rm -rf .venv .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+bench-latency: setup ## Event to decision beside bare echoes: make bench-latency [BROKER=standalone,kafka] [QUICK=1]
+	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.latency $(if $(BROKER),$(BROKER),"standalone,kafka")

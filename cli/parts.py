@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
@@ -16,11 +17,12 @@ from delivery.ports import IngestLog
 from runtime.settings import Settings
 from schemas.errors import Misconfigured
 from streams.engine import Engine
-from streams.kafka.log import KafkaProducer, KafkaShared
 from streams.kafka.names import Cluster
-from streams.kafka.topics import ensure_topics
 from streams.redis_client import connect
 from streams.standalone import StandaloneLog, StandaloneShared
+
+if TYPE_CHECKING:
+    from streams.kafka.log import KafkaProducer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
             await log.check_partitions()
             yield Shared(redis, new_redis, StandaloneShared(redis, new_redis), log, log, None, None)
             return
+        from streams.kafka.log import KafkaProducer, KafkaShared
+        from streams.kafka.topics import ensure_topics
+
         cluster = cluster_of(settings)
         await ensure_topics(cluster)
         producer = KafkaProducer(cluster)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -57,9 +57,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_service(settings: Settings, workers: int = 1) -> Iterator[Service]:
+def running_service(settings: Settings, workers: int = 1, module: Sequence[str] = ()) -> Iterator[Service]:
     """Start everything, and stop it at the end in reverse: gateway and workers first, the engine last.
 
+    `module` (with arguments) is run as the worker in place of ours.
     With SEGUE_REDIS_URL set the view is somebody else's and no engine is started.
     """
     supervisor, engine = Supervisor(), None
@@ -72,7 +73,7 @@ def running_service(settings: Settings, workers: int = 1) -> Iterator[Service]:
         key = settings.key or secrets.token_urlsafe(18)
         port = settings.port or free_port()
         environment = _environment(settings) | {"SEGUE_REDIS_URL": url, "SEGUE_KEY": key, "SEGUE_PORT": str(port)}
-        started = [supervisor.add("worker", environment=environment) for _ in range(workers)]
+        started = [supervisor.add("worker", environment=environment, module=module) for _ in range(workers)]
         supervisor.add("gateway", environment=environment)
         address = f"http://{settings.host}:{port}"
         wait_until_ready(address, supervisor)

@@ -49,9 +49,9 @@ class Supervisor:
 
     children: list[Child] = field(default_factory=list)
 
-    def add(self, name: str, *, environment: Mapping[str, str], arguments: Sequence[str] = ()) -> Child:
-        """Start `segue NAME` and keep it running."""
-        child = Child(name, [sys.executable, "-m", "cli.main", name, *arguments], environment)
+    def add(self, name: str, *, environment: Mapping[str, str], module: Sequence[str] = ()) -> Child:
+        """Start `segue NAME`, or the Python module given with its arguments, and keep it running."""
+        child = Child(name, [sys.executable, "-m", *(module or ("cli.main", name))], environment)
         child.start()
         self.children.append(child)
         return child

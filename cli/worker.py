@@ -18,14 +18,12 @@ from runtime.logging import logger
 from runtime.settings import Settings
 from runtime.tasks import cancel_all, retry
 from schemas import topics
-from streams.kafka.checkpoints import KafkaCheckpoints
-from streams.kafka.log import KafkaLog
-from streams.kafka.names import Cluster
-from streams.kafka.worker import CALIBRATE_ROOM, ROOM, KafkaWorker
 from streams.redis_view import RedisView
 from streams.standalone import Follower, StandaloneLog
 
 log = logger("segue.worker")
+ROOM = 2_048
+CALIBRATE_ROOM = 64
 CALIBRATE = "calibrate"
 
 
@@ -44,7 +42,10 @@ async def run_worker(settings: Settings) -> None:
         if parts.standalone is not None:
             await _run_standalone(settings, parts, parts.standalone, books, watch, calibrate, stop)
         elif parts.cluster is not None:
-            await _run_kafka(settings, parts, parts.cluster, books, watch, calibrate, stop)
+            # Faust takes most of a second to load, and a standalone worker that was killed should be back at once.
+            from cli.kafka_worker import run_kafka_worker
+
+            await run_kafka_worker(settings, parts, parts.cluster, books, watch, calibrate, stop)
 
 
 async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneLog, books: TopicBooks,
@@ -81,33 +82,3 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
         log.info("worker stopped")
     finally:
         await cancel_all([*working, calibrating, *feeding])
-
-
-async def _run_kafka(settings: Settings, parts: Shared, cluster: Cluster, books: TopicBooks, watch: LaneWatch,
-                     calibrate: Calibrate, stop: asyncio.Event) -> None:  # fmt: skip
-    assert parts.producer is not None
-    source = KafkaLog(cluster)
-    checkpoints = KafkaCheckpoints(cluster)
-    view = RedisView(parts.redis, settings.partitions, direct=False)
-    ports = Ports(source, view, books, parts.producer, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
-    await source.start()
-    worker = KafkaWorker(cluster, ports, checkpoints, calibrate)
-    measuring = asyncio.create_task(watch.watch(source, view.beat))
-    try:
-        await worker.start()
-        log.info("worker ready", broker="kafka", servers=cluster.servers)
-        watching = asyncio.create_task(_until_failed(worker))
-        await until_stopped_or_failed(stop, [watching, measuring, *books.tail.tasks])
-        watching.cancel()
-        await worker.stop()
-        log.info("worker stopped")
-    finally:
-        measuring.cancel()
-        await checkpoints.stop()
-        await source.stop()
-
-
-async def _until_failed(worker: KafkaWorker) -> None:
-    while (failure := worker.failed()) is None:  # noqa: ASYNC110  (Faust tells of its crash by a flag)
-        await asyncio.sleep(0.2)
-    raise failure

@@ -20,6 +20,7 @@ from runtime import metrics
 from schemas.ids import RowId, partition_of
 
 PING_SECONDS = 15
+SLOW_READER_SECONDS = 10
 RETRY_MS = 1_000
 
 
@@ -45,7 +46,7 @@ class Topic(EventSourceResponse):
     """A subscription as a response; whatever ends it, the hub forgets it."""
 
     def __init__(self, frames: AsyncIterator[ServerSentEvent], leave: Callable[[], None], headers: dict[str, str]) -> None:
-        super().__init__(frames, ping=PING_SECONDS, headers=headers, sep="\n")
+        super().__init__(frames, ping=PING_SECONDS, headers=headers, sep="\n", send_timeout=SLOW_READER_SECONDS)
         self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

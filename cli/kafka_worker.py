@@ -1,0 +1,52 @@
+"""Composition root of a distributed worker: lanes and calibrate under Faust."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agents.books import TopicBooks
+from agents.calibrate import Calibrate
+from agents.wiring import Ports
+from cli.parts import Shared
+from cli.process import until_stopped_or_failed
+from cli.watch import LaneWatch
+from runtime.logging import logger
+from runtime.settings import Settings
+from streams.kafka.checkpoints import KafkaCheckpoints
+from streams.kafka.log import KafkaLog
+from streams.kafka.names import Cluster
+from streams.kafka.worker import KafkaWorker
+from streams.redis_view import RedisView
+
+log = logger("segue.worker")
+
+
+async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, books: TopicBooks, watch: LaneWatch,
+                     calibrate: Calibrate, stop: asyncio.Event) -> None:  # fmt: skip
+    """Join the group and work until `stop`, or until something fails against the rules."""
+    assert parts.producer is not None
+    source = KafkaLog(cluster)
+    checkpoints = KafkaCheckpoints(cluster)
+    view = RedisView(parts.redis, settings.partitions, direct=False)
+    ports = Ports(source, view, books, parts.producer, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
+    await source.start()
+    worker = KafkaWorker(cluster, ports, checkpoints, calibrate)
+    measuring = asyncio.create_task(watch.watch(source, view.beat))
+    try:
+        await worker.start()
+        log.info("worker ready", broker="kafka", servers=cluster.servers)
+        watching = asyncio.create_task(_until_failed(worker))
+        await until_stopped_or_failed(stop, [watching, measuring, *books.tail.tasks])
+        watching.cancel()
+        await worker.stop()
+        log.info("worker stopped")
+    finally:
+        measuring.cancel()
+        await checkpoints.stop()
+        await source.stop()
+
+
+async def _until_failed(worker: KafkaWorker) -> None:
+    while (failure := worker.failed()) is None:  # noqa: ASYNC110  (Faust tells of its crash by a flag)
+        await asyncio.sleep(0.2)
+    raise failure
