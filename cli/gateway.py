@@ -45,7 +45,7 @@ async def run_gateway(settings: Settings) -> None:
         hub = Hub(view, settings.partitions)
         await hub.start()
         stack.push_async_callback(hub.stop)
-        ingest = Ingest(parts.ingest, view, published, settings.partitions, wall_clock)
+        ingest = Ingest(parts.ingest, published, settings.partitions, wall_clock)
         keys = DevelopmentKey(settings.key)
         gateway = Gateway(ingest, hub, view, published, keys, settings.partitions, wall_clock)
         await _serve(make_app(gateway), settings, stop, hub, [*hub.tasks, *published.tail.tasks])

@@ -69,6 +69,7 @@ async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
             await log.check_partitions()
             yield Shared(redis, new_redis, StandaloneShared(redis, new_redis), log, log, None, None)
             return
+        from streams.kafka.intake import KafkaIntake
         from streams.kafka.log import KafkaProducer, KafkaShared
         from streams.kafka.topics import ensure_topics
 
@@ -79,4 +80,4 @@ async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
         stack.push_async_callback(producer.stop)
         shared = KafkaShared(cluster, producer)
         stack.push_async_callback(shared.stop)
-        yield Shared(redis, new_redis, shared, producer, None, producer, cluster)
+        yield Shared(redis, new_redis, shared, KafkaIntake(producer, redis), None, producer, cluster)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from msgspec import json
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authoring.check import check
 from delivery import openapi
@@ -17,7 +18,7 @@ from delivery.auth import DevelopmentKey
 from delivery.hub import Hub
 from delivery.ingest import MAX_BODY_BYTES, Ingest, Taken
 from delivery.ports import LiveView, Published
-from delivery.problems import STATUS, problem, rejected
+from delivery.problems import STATUS, problem, rejected, unavailable
 from delivery.session import row_of
 from delivery.sse import subscribe
 from delivery.waiting import decision_for, wait_ms
@@ -51,7 +52,7 @@ class Gateway:
         return None
 
 
-def make_app(parts: Gateway) -> FastAPI:
+def make_app(parts: Gateway) -> ASGIApp:
     """The application. Who calls it starts and stops what `parts` holds."""
     app = FastAPI(title="Segue", version="1", docs_url="/docs", redoc_url=None, description=openapi.DESCRIPTION)
 
@@ -61,7 +62,7 @@ def make_app(parts: Gateway) -> FastAPI:
 
     @app.exception_handler(Unavailable)
     async def on_unavailable(request: Request, fault: Unavailable) -> Response:
-        return problem(503, "unavailable", f"{fault}. Nothing was lost; send it again.")
+        return unavailable(fault)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, fault: HTTPException) -> Response:
@@ -152,7 +153,30 @@ def make_app(parts: Gateway) -> FastAPI:
 
     generated = app.openapi
     app.openapi = lambda: openapi.with_components(generated())  # type: ignore[method-assign]
-    return app
+    return _shortcut(app, post_events)
+
+
+def _shortcut(app: ASGIApp, post_events: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """POST /v1/events goes straight to its function; walking through the framework's layers cost more than the work."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await post_events(request)
+        except Rejection as rejection:
+            return rejected(rejection)
+        except Unavailable as fault:
+            return unavailable(fault)
+        except HTTPException as fault:
+            return problem(fault.status_code, "http", str(fault.detail))
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
+            response = await answer(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return serve
 
 
 async def _body(request: Request, most: int) -> bytes:

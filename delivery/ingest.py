@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from msgspec import MsgspecError, json
 
-from delivery.ports import IngestLog, LiveView, Published
+from delivery.ports import Arrival, IngestLog, Published
 from runtime import metrics
 from schemas import topics
 from schemas.codec import body_hash, decode_event, encode_interaction, id_hash, split_batch
-from schemas.errors import Code, Rejection, Unavailable
+from schemas.errors import Code, Rejection
 from schemas.events import Event
 from schemas.ids import partition_of
 from schemas.interaction import PLAIN_KEY_ID, SCHEMA, Interaction, Outgoing, Stamp
@@ -49,7 +49,6 @@ class Ingest:
     """Takes request bodies. `now` gives milliseconds since the epoch."""
 
     log: IngestLog
-    view: LiveView
     published: Published
     partitions: int
     now: Callable[[], int]
@@ -88,34 +87,20 @@ class Ingest:
     async def _append(self, tenant: str, good: list[tuple[int, Interaction]], taken: Taken) -> None:
         if not good:
             return
-        good = await self._without_clashes(good, taken)
-        records = [
-            Outgoing(
-                topics.INTERACTIONS,
-                partition_of(tenant, each.event.learner, self.partitions),
-                each.row.key.encode(),
-                encode_interaction(each),
-                HEADERS,
-            )
-            for _, each in good
-        ]
-        offsets = await self.log.append(records) if records else ()
-        for (_, each), record, offset in zip(good, records, offsets, strict=True):
-            taken.accepted.append(Accepted(each.event, record.partition, offset, each.row.key))
-            metrics.ACCEPTED.labels(each.event.type).inc()
-
-    async def _without_clashes(self, good: list[tuple[int, Interaction]], taken: Taken) -> list[tuple[int, Interaction]]:
-        """A courtesy: refuse at once an id that was used for something else. The lane decides where we do not know."""
-        try:
-            clashes = await self.view.remember([(e.row.key, id_hash(e.event), body_hash(e)) for _, e in good])
-        except Unavailable:
-            return good
-        for (index, each), clash in zip(good, clashes, strict=True):
-            if clash:
+        arrivals = [Arrival(self._record(tenant, each), id_hash(each.event), body_hash(each)) for _, each in good]
+        offsets = await self.log.take(arrivals)
+        for (index, each), arrival, offset in zip(good, arrivals, offsets, strict=True):
+            if offset is None:
                 reused = Rejection(Code.ID_REUSED, f"Event id {each.event.id} was used before with another body.")
                 taken.rejected.append((index, str(each.event.id), reused))
                 metrics.REJECTED.labels(Code.ID_REUSED, "edge").inc()
-        return [entry for entry, clash in zip(good, clashes, strict=True) if not clash]
+                continue
+            taken.accepted.append(Accepted(each.event, arrival.record.partition, offset, each.row.key))
+            metrics.ACCEPTED.labels(each.event.type).inc()
+
+    def _record(self, tenant: str, each: Interaction) -> Outgoing:
+        partition = partition_of(tenant, each.event.learner, self.partitions)
+        return Outgoing(topics.INTERACTIONS, partition, each.row.key.encode(), encode_interaction(each), HEADERS)
 
 
 def _id_in(raw: bytes) -> str | None:

@@ -19,11 +19,23 @@ class Tail(NamedTuple):
     newest: int
 
 
+class Arrival(NamedTuple):
+    """An event on its way into the log, with the hashes of its id and of its body."""
+
+    record: Outgoing
+    id_hash: bytes
+    body_hash: bytes
+
+
 class IngestLog(Protocol):
     """The log, from the gateway's side."""
 
-    async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
-        """Offsets, once all is durable. Raises Unavailable: then some may be in the log, and the client sends again."""
+    async def take(self, events: Sequence[Arrival]) -> Sequence[int | None]:
+        """Append; the offset of each once all is durable, None for an id that was lately used with another body.
+
+        That memory is a courtesy and may be gone; the lane decides. Raises Unavailable: then some may be in the log, and
+        the client sends again.
+        """
         ...
 
 
@@ -52,10 +64,6 @@ class LiveView(Protocol):
 
     async def latest(self, partition: int, row: str) -> bytes | None:
         """A row's last decision."""
-        ...
-
-    async def remember(self, ids: Sequence[tuple[str, bytes, bytes]]) -> Sequence[bool]:
-        """Remember event ids (row, id hash, body hash); True where the id was seen with another body."""
         ...
 
 

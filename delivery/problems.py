@@ -6,7 +6,7 @@ from fastapi import Response
 from msgspec import json
 
 from schemas.decision import Problem
-from schemas.errors import Code, Rejection
+from schemas.errors import Code, Rejection, Unavailable
 
 STATUS: dict[str, int] = {
     Code.MALFORMED: 400,
@@ -41,3 +41,8 @@ def problem(status: int, code: str, detail: str, findings: list[dict[str, str]] 
 def rejected(rejection: Rejection) -> Response:
     """A rejection as a response."""
     return problem(STATUS.get(rejection.code, 422), rejection.code, rejection.detail)
+
+
+def unavailable(fault: Unavailable) -> Response:
+    """503: a part that is needed does not answer now."""
+    return problem(503, "unavailable", f"{fault}. Nothing was lost; send it again.")

@@ -12,33 +12,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.knowledge import Masteries
+from models.plan import Entry, Plan, plan_of
 from models.population import Population
 from models.row import SEEN_MASK, Row
 from models.timing import expected_minutes
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
-DOWNSTREAM = 0.25
-SEEN_DISCOUNT = 0.85
-PRIORITY = {"core": 1.25, "pass": 1.0, "excel": 0.8}
+SEEN_DISCOUNT = tuple(0.85**seen for seen in range(SEEN_MASK + 1))
 GOAL = 1.5
 
 
 @dataclass(slots=True)
 class View:
-    """Everything that choosing needs of one learner at one moment. Masteries are computed once each, when asked for."""
+    """Everything that choosing needs of one learner at one moment. What it works out, it works out once."""
 
     row: Row
     course: Course
     population: Population
     now_ms: int
+    plan: Plan = field(init=False)
+    pace: float = field(init=False)
     _masteries: Masteries = field(init=False)
     _mastery: dict[str, float] = field(default_factory=dict)
-    _pace: float = field(init=False)
+    _gains: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.plan = plan_of(self.course)
+        self.pace = expected_minutes(self.row, 1.0)
         self._masteries = Masteries(self.row, self.population, self.now_ms)
-        self._pace = expected_minutes(self.row, 1.0)
 
     def mastery(self, skill: str) -> float:
         """Probability of a right answer to a typical item of `skill`, now."""
@@ -46,6 +48,15 @@ class View:
         if known is None:
             known = self._mastery[skill] = self._masteries.of(skill)
         return known
+
+    def gain(self, skill: str) -> float:
+        """Expected gain of a try at `skill`, with what builds on it counted in."""
+        gain = self._gains.get(skill)
+        if gain is None:
+            mastery = self.mastery(skill)
+            readiness = 0.3 + 0.7 * min(1.0, 2.0 * mastery)
+            gain = self._gains[skill] = (1.0 - mastery) * readiness * self.plan.ahead.get(skill, 1.0)
+        return gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,33 +69,25 @@ class Score:
 
 
 def score(view: View, segment: Segment) -> Score:
-    """Expected gain per minute of `segment`. Never negative."""
-    factor = _factor(view, segment)
-    ahead, mastery = view.course.downstream, view.mastery
-    terms = tuple(
-        (f"gain:{skill}", factor * _gain(mastery(skill), weight, ahead.get(skill, 0)))
-        for skill, weight in segment.skills.items()
-    )
-    return Score(segment, sum(value for _, value in terms), terms)
+    """Expected gain per minute of `segment`, with its parts. Never negative."""
+    entry = view.plan.entries[view.course.places[segment.id]]
+    factor = _factor(view, entry)
+    terms = tuple((f"gain:{skill}", factor * weight * view.gain(skill)) for skill, weight in entry.skills)
+    return Score(segment, value(view, entry), terms)
 
 
-def value(view: View, segment: Segment) -> float:
+def value(view: View, entry: Entry) -> float:
     """The score's value alone, for ranking many."""
-    ahead, mastery, total = view.course.downstream, view.mastery, 0.0
-    factor = _factor(view, segment)
-    for skill, weight in segment.skills.items():
-        total += factor * _gain(mastery(skill), weight, ahead.get(skill, 0))
+    factor, gain, total = _factor(view, entry), view.gain, 0.0
+    for skill, weight in entry.skills:
+        total += factor * weight * gain(skill)
     return total
 
 
-def _factor(view: View, segment: Segment) -> float:
+def _factor(view: View, entry: Entry) -> float:
     """What all skills of a segment share: time, boredom, the author's priority, the learner's goal."""
-    seen = view.row.segments.get(hash32(segment.id), 0) & SEEN_MASK
-    factor = SEEN_DISCOUNT**seen * PRIORITY[segment.priority] / (view._pace * segment.minutes)
-    goal = view.row.goal
-    return factor * GOAL if goal and any(goal == hash32(skill) for skill in segment.skills) else factor
-
-
-def _gain(mastery: float, weight: float, ahead: int) -> float:
-    readiness = 0.3 + 0.7 * min(1.0, 2.0 * mastery)
-    return weight * (1.0 - mastery) * readiness * (1.0 + DOWNSTREAM * ahead)
+    row = view.row
+    factor = SEEN_DISCOUNT[row.segments.get(entry.key, 0) & SEEN_MASK] * entry.rate / view.pace
+    if row.goal and any(row.goal == hash32(skill) for skill, _ in entry.skills):
+        return factor * GOAL
+    return factor

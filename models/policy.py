@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.gain import Score, View, score, value
-from models.row import COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SKIPPED, WAIVED, Row
+from models.plan import Entry
+from models.row import ANY_MARK, COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SEEN_MASK, SKIPPED, WAIVED, Row
 from schemas.course import Course, Segment
 from schemas.ids import chance_of, hash32
 
@@ -45,7 +46,8 @@ class Choice:
 
 def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
     """Choose for the decision called `decision`. `asked_for` is a segment that the learner asked for."""
-    allowed = [segment for segment in view.course.segments if removal(view, segment) is None]
+    entries = eligible(view)
+    allowed = [entry.segment for entry in entries]
     bitmap = _bitmap(view.course, allowed)
     authored = next_authored(view)
     wanted = None if asked_for is None else view.course.by_id.get(asked_for)
@@ -58,7 +60,21 @@ def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
         return Choice(due, "compulsory", 1.0, True, False, score(view, due), None, bitmap, authored)
     if view.row.flags & DO_NOT_PERSONALISE:
         return Choice(allowed[0], "authored", 1.0, True, False, score(view, allowed[0]), None, bitmap, authored)
-    return _explore(view, decision, allowed, bitmap, authored)
+    return _explore(view, decision, entries, bitmap, authored)
+
+
+def eligible(view: View) -> list[Entry]:
+    """The segments that nothing removes, in the authored order; plain cases are seen without asking for reasons."""
+    row, known = view.row, view.row.segments
+    if row.format:
+        return [entry for entry in view.plan.entries if removal(view, entry.segment) is None]
+    found = []
+    for entry in view.plan.entries:
+        state = known.get(entry.key, 0)
+        rested = not state & SEEN_MASK or row.decisions_since_mark(entry.key) >= COOL_DOWN
+        if (entry.free and rested and not state & ANY_MARK) or removal(view, entry.segment) is None:
+            found.append(entry)
+    return found
 
 
 def removal(view: View, segment: Segment) -> str | None:
@@ -140,17 +156,17 @@ def _deadline_near(view: View, segment: Segment) -> bool:
     return (view.now_ms - view.row.run_start_ms) / DAY_MS > view.course.required[segment.id] - DEADLINE_NEAR_DAYS
 
 
-def _explore(view: View, decision: str, allowed: Sequence[Segment], bitmap: int, authored: Segment | None) -> Choice:
+def _explore(view: View, decision: str, entries: Sequence[Entry], bitmap: int, authored: Segment | None) -> Choice:
     """Softmax over scores, mixed with a uniform share, drawn with the decision's own seed."""
-    values = [value(view, segment) for segment in allowed]
+    values = [value(view, entry) for entry in entries]
     probabilities = _probabilities(values)
     drawn = _draw(probabilities, chance_of(decision))
     best = values.index(max(values))
     second = best if best != drawn else _second(values, best)
-    runner_up = None if second is None else score(view, allowed[second])
+    runner_up = None if second is None else score(view, entries[second].segment)
     arm = "best" if drawn == best else "explore"
-    chosen = score(view, allowed[drawn])
-    return Choice(allowed[drawn], arm, probabilities[drawn], False, False, chosen, runner_up, bitmap, authored)
+    chosen = score(view, entries[drawn].segment)
+    return Choice(chosen.segment, arm, probabilities[drawn], False, False, chosen, runner_up, bitmap, authored)
 
 
 def _second(values: Sequence[float], best: int) -> int | None:

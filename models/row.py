@@ -31,6 +31,7 @@ _ITEM = Struct("<IBBHI")
 _SEGMENT = Struct("<IH")
 
 SEEN_MASK, COMPLETED, WAIVED, SKIPPED, NOT_NOW = 0x000F, 0x0010, 0x0020, 0x0040, 0x0080
+ANY_MARK = COMPLETED | WAIVED | SKIPPED | NOT_NOW
 _SHOWN_SHIFT = 8
 
 DO_NOT_PERSONALISE = 0x01
@@ -144,18 +145,18 @@ class Row:
         row = cls(*values)
         row.time_residuals = row.time_residuals[:kept]
         at = _PREFIX.size + header
-        for _ in range(skills):
-            key, *state = _SKILL.unpack_from(body, at)
-            row.skills[key] = SkillState(*state)
-            at += skill
-        for _ in range(items):
-            key, *counts = _ITEM.unpack_from(body, at)
-            row.items[key] = ItemState(*counts)
-            at += item
-        for _ in range(segments):
-            key, flags = _SEGMENT.unpack_from(body, at)
-            row.segments[key] = flags
-            at += segment
+        unpack = _SKILL.unpack_from
+        for place in range(at, at + skills * skill, skill):
+            key, theta, v, residual, wins, tries, last, last_event = unpack(body, place)
+            row.skills[key] = SkillState(theta, v, residual, wins, tries, last, last_event)
+        at += skills * skill
+        unpack = _ITEM.unpack_from
+        for place in range(at, at + items * item, item):
+            key, wins, tries, last_event, last = unpack(body, place)
+            row.items[key] = ItemState(wins, tries, last_event, last)
+        at += items * item
+        unpack = _SEGMENT.unpack_from
+        row.segments = dict(unpack(body, place) for place in range(at, at + segments * segment, segment))
         return row
 
     def met_item(self, key: int) -> ItemState:

@@ -49,6 +49,9 @@ class PartitionKeys:
         return self.topic_prefix + name
 
 
+REMEMBER_SECONDS = 24 * 3600
+"""How long gateways remember event ids."""
+
 SHARED_ENDS = "segue:{shared}:ends"
 WORKERS = "segue:{shared}:workers"
 PARTITIONS = "segue:{shared}:partitions"

@@ -28,7 +28,7 @@ PASSING = (
 MAX_CONNECTIONS = 2_048
 """So many calls may be under way at once; a pool that makes callers wait costs a tenth of a gateway's time."""
 
-SCRIPTS = ("advance", "look", "rows", "dirty", "clean", "forget", "rebuild", "append", "tail", "remember")
+SCRIPTS = ("advance", "look", "rows", "dirty", "clean", "forget", "rebuild", "append", "tail", "remember", "take")
 
 
 def connect(url: str, *, timeout_seconds: float | None = 5.0) -> Redis:

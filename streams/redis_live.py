@@ -1,4 +1,4 @@
-"""What gateways read of the view: the live streams, a row's last decisions, and their own memory of event ids."""
+"""What gateways read of the view: the live streams, and a row's last decisions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from redis.asyncio import Redis
 
 from delivery.ports import Tail
 from schemas.decision import LiveEntry
-from streams.keys import WORKERS, PartitionKeys, remembered_id
+from streams.keys import WORKERS, PartitionKeys
 from streams.redis_client import Scripts, passing_faults
-
-REMEMBER_SECONDS = 24 * 3600
 
 
 class RedisLive:
@@ -66,11 +64,6 @@ class RedisLive:
         with passing_faults():
             newest = await self._client.xrevrange(self._keys[partition].tail(row), count=1)
         return newest[0][1].get(b"b") if newest else None
-
-    async def remember(self, ids: Sequence[tuple[str, bytes, bytes]]) -> Sequence[bool]:
-        keys = [remembered_id(row, name.hex()) for row, name, _ in ids]
-        clashes = await self._scripts.run("remember", keys, [REMEMBER_SECONDS, *(body for _, _, body in ids)])
-        return [bool(clash) for clash in clashes]
 
 
 def _number(name: bytes) -> int:

@@ -16,10 +16,11 @@ from msgspec import msgpack
 from redis.asyncio import Redis
 
 from agents.ports import Batch
+from delivery.ports import Arrival
 from schemas import topics
 from schemas.errors import Misconfigured, Unavailable
 from schemas.interaction import LogRecord, Outgoing
-from streams.keys import PARTITIONS, SHARED_ENDS, PartitionKeys, shared_topic
+from streams.keys import PARTITIONS, REMEMBER_SECONDS, SHARED_ENDS, PartitionKeys, remembered_id, shared_topic
 from streams.redis_client import Scripts, passing_faults
 
 READ_COUNT = 512
@@ -86,6 +87,27 @@ class StandaloneLog:
 
         await asyncio.gather(*(one(topic, partition, places) for (topic, partition), places in by_place.items()))
         return offsets
+
+    async def take(self, events: Sequence[Arrival]) -> Sequence[int | None]:
+        """Append events, but for ids that clash: one script a partition."""
+        places: dict[int, list[int]] = defaultdict(list)
+        for index, event in enumerate(events):
+            places[event.record.partition].append(index)
+        found: list[int | None] = [None] * len(events)
+
+        async def one(partition: int, indexes: list[int]) -> None:
+            args: list[Any] = [topics.INTERACTIONS, REMEMBER_SECONDS]
+            for index in indexes:
+                record, name, body = events[index]
+                key = remembered_id(record.key.decode(), name.hex())
+                args += (key, body, record.key, record.value, _encode(record.headers))
+            keys = self._keys[partition]
+            offsets = await self._scripts.run("take", [keys.ends, keys.topic(topics.INTERACTIONS)], args)
+            for index, offset in zip(indexes, offsets, strict=True):
+                found[index] = offset if offset >= 0 else None
+
+        await asyncio.gather(*(one(partition, indexes) for partition, indexes in places.items()))
+        return found
 
 
 class StandaloneShared:

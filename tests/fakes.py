@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agents.compute import Computed
 from agents.ports import Advance, Dirty, LiveWrite, Look, Saved, StoredRow
+from delivery.ports import Arrival
 from schemas.interaction import LogRecord, Outgoing
 
 
@@ -17,6 +18,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self.partitions: dict[tuple[str, int], list[LogRecord]] = defaultdict(list)
         self.acked: dict[int, int] = {}
+        self.remembered: dict[tuple[bytes, bytes], bytes] = {}
 
     async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
         offsets = []
@@ -25,6 +27,13 @@ class MemoryLog:
             offsets.append(len(place))
             place.append(LogRecord(len(place), record.key, record.value, record.headers))
         return offsets
+
+    async def take(self, events: Sequence[Arrival]) -> Sequence[int | None]:
+        found: list[int | None] = []
+        for record, name, body in events:
+            clash = self.remembered.setdefault((record.key, name), body) != body
+            found.append(None if clash else (await self.append([record]))[0])
+        return found
 
     async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
         return self.partitions["interactions", partition][start : start + limit]

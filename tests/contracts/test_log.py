@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
 import pytest
 
 from agents.ports import EventLog, SharedLog
-from delivery.ports import IngestLog
+from delivery.ports import Arrival, IngestLog
 from runtime.tasks import retry
 from schemas import topics
 from schemas.interaction import Outgoing
+from streams.kafka.intake import KafkaIntake
 from streams.kafka.log import KafkaLog, KafkaProducer, KafkaShared
 from streams.kafka.names import Cluster
 from streams.kafka.topics import ensure_topics
@@ -21,9 +23,14 @@ from streams.standalone import StandaloneLog, StandaloneShared
 from tests.fakes import MemoryLog, MemoryShared
 
 
+class Appender(Protocol):
+    async def append(self, records: Sequence[Outgoing]) -> Sequence[int]: ...
+
+
 @dataclass
 class Logs:
-    write: IngestLog
+    write: Appender
+    intake: IngestLog
     read: EventLog
     shared: SharedLog
 
@@ -32,14 +39,14 @@ class Logs:
 async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
     if request.param == "memory":
         memory = MemoryLog()
-        yield Logs(memory, memory, MemoryShared())
+        yield Logs(memory, memory, memory, MemoryShared())
         return
     async with AsyncExitStack() as stack:
         if request.param == "standalone":
             client = connect(request.getfixturevalue("empty_valkey").url)
             stack.push_async_callback(client.aclose)
             log = StandaloneLog(client, 2)
-            yield Logs(log, log, StandaloneShared(client, lambda: client))
+            yield Logs(log, log, log, StandaloneShared(client, lambda: client))
             return
         cluster: Cluster = request.getfixturevalue("cluster")
         await ensure_topics(cluster)
@@ -50,7 +57,9 @@ async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
         stack.push_async_callback(reader.stop)
         shared = KafkaShared(cluster, producer)
         stack.push_async_callback(shared.stop)
-        yield Logs(producer, reader, shared)
+        client = connect(request.getfixturevalue("empty_valkey").url)
+        stack.push_async_callback(client.aclose)
+        yield Logs(producer, KafkaIntake(producer, client), reader, shared)
 
 
 def out(number: int, partition: int = 0) -> Outgoing:
@@ -61,6 +70,26 @@ async def test_offsets_count_from_zero_in_each_partition(logs: Logs) -> None:
     assert list(await logs.write.append([out(0), out(1, 1), out(2)])) == [0, 0, 1]
     assert list(await logs.write.append([out(3)])) == [2]
     assert (await logs.read.end(0), await logs.read.end(1)) == (3, 1)
+
+
+def arrival(number: int, row: bytes = b"row", body: bytes = b"body", partition: int = 0) -> Arrival:
+    return Arrival(out(number, partition)._replace(key=row), b"id-%05d" % number, body)
+
+
+async def test_events_are_taken_with_their_offsets_and_again_with_the_same_body(logs: Logs) -> None:
+    assert list(await logs.intake.take([arrival(1), arrival(2, partition=1), arrival(3)])) == [0, 0, 1]
+    assert list(await logs.intake.take([arrival(1)])) == [2]
+    assert await logs.read.end(0) == 3
+
+
+async def test_an_id_with_another_body_is_refused_and_not_appended(logs: Logs) -> None:
+    assert list(await logs.intake.take([arrival(1)])) == [0]
+    assert list(await logs.intake.take([arrival(2), arrival(1, body=b"other"), arrival(3)])) == [1, None, 2]
+    assert await logs.read.end(0) == 3
+
+
+async def test_the_same_id_in_another_row_is_another_event(logs: Logs) -> None:
+    assert list(await logs.intake.take([arrival(1), arrival(1, row=b"other", body=b"other")])) == [0, 1]
 
 
 async def test_records_come_back_as_they_were_from_any_offset(logs: Logs) -> None:

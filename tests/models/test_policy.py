@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agents.step import step
 from models.gain import View
-from models.policy import UNIFORM_SHARE, Choice, choose, removal
+from models.policy import UNIFORM_SHARE, Choice, choose, eligible, removal
 from models.population import Population
 from models.row import COMPLETED, Row
 from schemas.codec import decode_decision
@@ -121,6 +121,15 @@ def test_not_now_means_later() -> None:
     assert removal(place, COURSE.by_id["a2"]) == "learner"
     place.row.seq += 10
     assert removal(place, COURSE.by_id["a2"]) is None
+
+
+@given(st.dictionaries(st.sampled_from([s.id for s in COURSE.segments]), st.integers(0, 2**16 - 1)),
+       st.sampled_from([0, hash32("text"), hash32("video")]), st.integers(0, 300))  # fmt: skip
+def test_the_quick_way_to_what_is_eligible_agrees_with_the_reasons(states: dict[str, int], form: int, seq: int) -> None:
+    place = view(format=form, segments={hash32(name): state for name, state in states.items()})
+    place.row.seq = seq
+    expected = [segment.id for segment in COURSE.segments if removal(place, segment) is None]
+    assert [entry.segment.id for entry in eligible(place)] == expected
 
 
 moves = st.lists(

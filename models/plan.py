@@ -1,0 +1,44 @@
+"""A course version made ready for choosing: what depends on the course alone is worked out once, not for every decision."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.course import Course, Segment
+from schemas.ids import hash32
+
+PRIORITY = {"core": 1.25, "pass": 1.0, "excel": 0.8}
+DOWNSTREAM = 0.25
+
+
+class Entry(NamedTuple):
+    """One segment. `rate` is the author's priority over minutes; `free`: no prerequisite can keep it back."""
+
+    segment: Segment
+    key: int
+    rate: float
+    free: bool
+    skills: tuple[tuple[str, float], ...]
+
+
+class Plan(NamedTuple):
+    """A course's segments in the authored order, and how much more each skill counts for those that build on it."""
+
+    entries: tuple[Entry, ...]
+    ahead: dict[str, float]
+
+
+def plan_of(course: Course) -> Plan:
+    """The plan of a course version; kept with the course, which never changes."""
+    plan: Plan | None = course.__dict__.get("_plan")
+    if plan is None:
+        plan = course.__dict__["_plan"] = _made(course)
+    return plan
+
+
+def _made(course: Course) -> Plan:
+    entries = tuple(
+        Entry(s, hash32(s.id), PRIORITY[s.priority] / s.minutes, not s.prerequisites, tuple(s.skills.items()))
+        for s in course.segments
+    )
+    return Plan(entries, {skill: 1.0 + DOWNSTREAM * count for skill, count in course.downstream.items()})
