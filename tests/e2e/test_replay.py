@@ -15,6 +15,7 @@ import pytest
 from simulator.client import Client
 from simulator.replay import Replay, Tally
 from streams.kafka.local import LocalKafka
+from streams.redis_client import connect
 from tests.e2e.harness import Running, kill, reader, running, synthetic_log, until
 from tests.require import need
 
@@ -88,6 +89,22 @@ async def test_the_store_killed_in_the_middle_changes_nothing_standalone(tmp_pat
             await asyncio.to_thread(place.service.tend)
 
         await replay(place, learners=8, answers=30, meanwhile=kill_store)
+        async with reader(place) as read:
+            await read.check()
+
+
+@pytest.mark.kafka
+async def test_a_store_wiped_in_the_middle_is_rebuilt_and_nothing_is_lost(tmp_path: Path, kafka: LocalKafka) -> None:
+    with running(tmp_path, kafka) as place:
+
+        async def wipe_twice(tally: Tally) -> None:
+            for share in (0.3, 0.7):
+                await until(lambda share=share: tally.decisions >= share * tally.events)  # type: ignore[misc]
+                client = connect(place.redis_url)
+                await client.flushall()
+                await client.aclose()
+
+        await replay(place, learners=10, answers=40, meanwhile=wipe_twice)
         async with reader(place) as read:
             await read.check()
 
