@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-NOISY = ("aiokafka", "faust", "mode", "_granian", "asyncio")
+NOISY = ("aiokafka", "faust", "mode", "_granian", "asyncio", "httpx")
 
 
 def set_up_logging(part: str, log_format: str, level: str) -> None:
