@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 
 from models.row import Row, SkillState
+from models.sums import total
 from schemas.ids import hash32
 
 NAMES = (
@@ -49,8 +50,8 @@ def features(row: Row, item: str | None, skills: Sequence[str], shown_ms: int) -
     met = row.items.get(hash32(item)) if item is not None else None
     moment = tenths(row, shown_ms)
     log1p = math.log1p
-    skill_wins = share * sum(log1p(s.wins) for s in states)
-    skill_fails = share * sum(log1p(s.tries - s.wins) for s in states)
+    skill_wins = share * total(log1p(s.wins) for s in states)
+    skill_fails = share * total(log1p(s.tries - s.wins) for s in states)
     all_wins, all_fails = log1p(row.wins), log1p(row.tries - row.wins)
     return [
         1.0,
@@ -62,10 +63,10 @@ def features(row: Row, item: str | None, skills: Sequence[str], shown_ms: int) -
         log1p(met.tries - met.wins) if met else 0.0,
         skill_wins - skill_fails,
         all_wins - all_fails,
-        share * sum(s.residual for s in states),
+        share * total(s.residual for s in states),
         row.residual_fast,
         row.residual_slow,
-        share * sum(gap_since(moment, s.last) for s in states),
+        share * total(gap_since(moment, s.last) for s in states),
         gap_since(moment, met.last) if met else 0.0,
         0.0 if met else 1.0,
         max(-10, min(10, row.streak)) / 10.0,

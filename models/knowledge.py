@@ -17,6 +17,7 @@ from typing import NamedTuple
 from models.features import NAMES, features, gap_since, sigmoid, tenths
 from models.population import NEW_SKILL, Population
 from models.row import Row, SkillState, bounded, count
+from models.sums import total
 from schemas.ids import hash32
 
 START_VARIANCE, START_SKILL_VARIANCE = 0.3, 0.1
@@ -42,7 +43,7 @@ def predict(row: Row, population: Population, item: str | None, skills: Sequence
     """Probability of a right answer. Changes nothing. `item` None asks about a typical item of `skills`."""
     phi = features(row, item, skills, shown_ms)
     own = ability(row, skills)
-    z = own + population.skill_effect(skills) + sum(w * x for w, x in zip(population.weights, phi, strict=True))
+    z = own + population.skill_effect(skills) + total(w * x for w, x in zip(population.weights, phi, strict=True))
     if item is not None:
         z += population.item(item)[0]
     return Prediction(sigmoid(z), z, own, phi)
@@ -59,7 +60,7 @@ class Masteries:
     def __init__(self, row: Row, population: Population, now_ms: int) -> None:
         phi = features(row, None, (), now_ms)
         weights = population.weights
-        self._common = row.theta + sum(w * x for w, x in zip(weights, phi, strict=True))
+        self._common = row.theta + total(w * x for w, x in zip(weights, phi, strict=True))
         self._skill_weights = tuple(weights[place] for place in SKILL_PLACES)
         self._row, self._population = row, population
         self._moment = tenths(row, now_ms)
@@ -82,7 +83,7 @@ def ability(row: Row, skills: Sequence[str]) -> float:
         return row.theta
     states = row.skills
     known = [states[key].theta for key in map(hash32, skills) if key in states]
-    return row.theta + sum(known) / len(skills)
+    return row.theta + total(known) / len(skills)
 
 
 def learn(row: Row, predicted: Prediction, item: str, skills: Sequence[str], correct: bool, shown_ms: int, at_ms: int,
@@ -110,7 +111,7 @@ def _update_abilities(row: Row, states: list[SkillState], p: float, correct: boo
     h = max(p * (1.0 - p), 1e-4)
     n = max(len(states), 1)
     spread = 1.0 / h
-    den = spread + row.v + sum(s.v for s in states) / (n * n)
+    den = spread + row.v + total(s.v for s in states) / (n * n)
     innovation = damping * (correct - p) * spread / den
     row.theta = bounded(row.theta + row.v * innovation, MAX_ABILITY)
     row.v = min(row.v * (1.0 - damping * row.v / den) + NOISE, START_VARIANCE)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from models.gain import Score, View, score, value
 from models.plan import Entry
 from models.row import ANY_MARK, COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SEEN_MASK, SKIPPED, WAIVED, Row
+from models.sums import total
 from schemas.course import Course, Segment
 from schemas.ids import chance_of, hash32
 
@@ -178,9 +179,9 @@ def _second(values: Sequence[float], best: int) -> int | None:
 def _probabilities(values: Sequence[float]) -> list[float]:
     top = max(values)
     weights = [math.exp((value - top) / TEMPERATURE) for value in values]
-    total = sum(weights)
+    whole = total(weights)
     floor = UNIFORM_SHARE / len(values)
-    return [(1.0 - UNIFORM_SHARE) * weight / total + floor for weight in weights]
+    return [(1.0 - UNIFORM_SHARE) * weight / whole + floor for weight in weights]
 
 
 def _draw(probabilities: Sequence[float], u: float) -> int:

@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 from river.optim import AdaGrad
 
 from models.features import NAMES, sigmoid
+from models.sums import total
 from schemas.decision import LearningRecord
 from schemas.population import ItemValues, PopulationChange, SkillValues, change_hash
 
@@ -103,7 +104,7 @@ class Population:
         """Mean effect of some skills on the logit; 0 for none."""
         if not names:
             return 0.0
-        return sum(self.skills.get(name, NEW_SKILL)[0] for name in names) / len(names)
+        return total(self.skills.get(name, NEW_SKILL)[0] for name in names) / len(names)
 
 
 class PopulationLearner:
@@ -165,8 +166,8 @@ class PopulationLearner:
     def _learn_outcome(self, response: LearningRecord) -> None:
         item = self._item(response.item)
         skills = [self._skill(name) for name in response.skills]
-        z = sum(w * x for w, x in zip(self._weights.values(), response.features, strict=True))
-        z += item[0] + response.ability + (sum(s[0] for s in skills) / len(skills) if skills else 0.0)
+        z = total(w * x for w, x in zip(self._weights.values(), response.features, strict=True))
+        z += item[0] + response.ability + (total(s[0] for s in skills) / len(skills) if skills else 0.0)
         p = sigmoid(z)
         e, h = response.correct - p, p * (1.0 - p)
         self._adagrad.step(self._weights, {n: -e * x for n, x in zip(NAMES, response.features, strict=True) if x})
