@@ -13,14 +13,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from redis.asyncio import Redis
 
 from cli.process import run
-from streams.redis_client import connect
 
 IN, OUT = "bench:in", "bench:out"
 
 
 async def echo_valkey(url: str) -> None:
     """From stream IN to stream OUT with redis-py."""
-    reader, writer = connect(url), connect(url)
+    reader, writer = Redis.from_url(url, protocol=2), Redis.from_url(url, protocol=2)
     last = "$"
     await _ready(writer)
     while True:

@@ -63,12 +63,12 @@ async def main(settings: Settings) -> None:
     """Echo until told to stop. Begins with an empty log."""
     stop = stop_signal()
     async with shared_parts(settings) as parts:
-        view = RedisView(parts.redis, settings.partitions, direct=settings.broker == "standalone")
+        view = RedisView(parts.wire, settings.partitions, direct=settings.broker == "standalone")
         echo = Echo(view)
         if settings.broker == "standalone":
             queue: asyncio.Queue[tuple[int, Batch]] = asyncio.Queue()
             everything = list(range(settings.partitions))
-            follower = Follower(parts.new_redis(), parts.redis, topics.INTERACTIONS, everything)
+            follower = Follower(parts.new_wire(), parts.wire, topics.INTERACTIONS, everything)
             reading = asyncio.create_task(
                 follower.run(dict.fromkeys(everything, 0), lambda p, b: queue.put_nowait((p, b)), lambda p: True)
             )

@@ -24,6 +24,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import json
+from redis.asyncio import Redis
 
 from benchmarks.echo import IN, OUT
 from cli.kafka import local_kafka
@@ -32,7 +33,6 @@ from runtime.logging import set_up_logging
 from runtime.settings import Settings, load_settings
 from simulator.client import Client
 from simulator.scores import percentile
-from streams.redis_client import connect
 
 LEARNERS = 40
 RATES = {200: 1, 1_000: 10}
@@ -113,7 +113,7 @@ async def over_http(stack: AsyncExitStack, name: str, service: Service) -> tuple
 
 async def over_valkey(stack: AsyncExitStack, url: str) -> tuple[Target, Send]:
     """redis-py: stream in, echo process, stream out."""
-    target, writer, reader = Target("echo"), connect(url), connect(url)
+    target, writer, reader = Target("echo"), Redis.from_url(url, protocol=2), Redis.from_url(url, protocol=2)
     padding = "x" * 250
 
     async def listen() -> None:

@@ -41,7 +41,7 @@ async def run_gateway(settings: Settings) -> None:
         published = PublishedTopics(parts.shared)
         await published.tail.start()
         stack.push_async_callback(published.tail.stop)
-        view = RedisLive(parts.redis, parts.new_redis(), settings.partitions)
+        view = RedisLive(parts.wire, parts.new_wire(), settings.partitions)
         hub = Hub(view, settings.partitions)
         await hub.start()
         stack.push_async_callback(hub.stop)

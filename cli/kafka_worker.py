@@ -27,7 +27,7 @@ async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, 
     assert parts.producer is not None
     source = KafkaLog(cluster)
     checkpoints = KafkaCheckpoints(cluster)
-    view = RedisView(parts.redis, settings.partitions, direct=False)
+    view = RedisView(parts.wire, settings.partitions, direct=False)
     ports = Ports(source, view, books, parts.producer, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
     await source.start()
     worker = KafkaWorker(cluster, ports, checkpoints, calibrate)

@@ -10,16 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
-
 from agents.ports import SharedLog
 from delivery.ports import IngestLog
 from runtime.settings import Settings
 from schemas.errors import Misconfigured
 from streams.engine import Engine
 from streams.kafka.names import Cluster
-from streams.redis_client import connect
 from streams.standalone import StandaloneLog, StandaloneShared
+from streams.wire import Wire
 
 if TYPE_CHECKING:
     from streams.kafka.log import KafkaProducer
@@ -29,8 +27,8 @@ if TYPE_CHECKING:
 class Shared:
     """What worker and gateway both need: Redis, the shared topics, and the log to write to."""
 
-    redis: Redis
-    new_redis: Callable[[], Redis]
+    wire: Wire
+    new_wire: Callable[[], Wire]
     shared: SharedLog
     ingest: IngestLog
     standalone: StandaloneLog | None
@@ -58,16 +56,16 @@ async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
     url = redis_url(settings)
     async with AsyncExitStack() as stack:
 
-        def new_redis() -> Redis:
-            client = connect(url)
-            stack.push_async_callback(client.aclose)
-            return client
+        def new_wire() -> Wire:
+            wire = Wire(url)
+            stack.push_async_callback(wire.aclose)
+            return wire
 
-        redis = new_redis()
+        wire = new_wire()
         if settings.broker == "standalone":
-            log = StandaloneLog(redis, settings.partitions)
+            log = StandaloneLog(wire, settings.partitions)
             await log.check_partitions()
-            yield Shared(redis, new_redis, StandaloneShared(redis, new_redis), log, log, None, None)
+            yield Shared(wire, new_wire, StandaloneShared(wire, new_wire), log, log, None, None)
             return
         from streams.kafka.intake import KafkaIntake
         from streams.kafka.log import KafkaProducer, KafkaShared
@@ -80,4 +78,4 @@ async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
         stack.push_async_callback(producer.stop)
         shared = KafkaShared(cluster, producer)
         stack.push_async_callback(shared.stop)
-        yield Shared(redis, new_redis, shared, KafkaIntake(producer, redis), None, producer, cluster)
+        yield Shared(wire, new_wire, shared, KafkaIntake(producer, wire), None, producer, cluster)

@@ -50,12 +50,12 @@ async def run_worker(settings: Settings) -> None:
 
 async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneLog, books: TopicBooks,
                           watch: LaneWatch, calibrate: Calibrate, stop: asyncio.Event) -> None:  # fmt: skip
-    view = RedisView(parts.redis, settings.partitions, direct=True)
+    view = RedisView(parts.wire, settings.partitions, direct=True)
     ports = Ports(source, view, books, None, None, watch, settings.partitions)
     everything = list(range(settings.partitions))
     lanes = [Lane(partition, ports) for partition in everything]
-    events = Follower(parts.new_redis(), parts.redis, topics.INTERACTIONS, everything)
-    responses = Follower(parts.new_redis(), parts.redis, topics.LEARNING, everything)
+    events = Follower(parts.new_wire(), parts.wire, topics.INTERACTIONS, everything)
+    responses = Follower(parts.new_wire(), parts.wire, topics.LEARNING, everything)
     looks = [await retry(lambda p=p: view.look(p)) for p in everything]  # type: ignore[misc]
     start = {partition: (look.applied if look.applied is not None else -1) + 1 for partition, look in enumerate(looks)}
     learned = await retry(lambda: responses.positions(CALIBRATE))

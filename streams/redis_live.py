@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-
-from redis.asyncio import Redis
 
 from delivery.ports import Tail
 from schemas.decision import LiveEntry
 from streams.keys import WORKERS, PartitionKeys
-from streams.redis_client import Scripts, passing_faults
+from streams.wire import Scripts, Wire, field, xread
 
 
 class RedisLive:
     """LiveView over one Redis. `reader` blocks on the live streams, so it is a connection of its own."""
 
-    def __init__(self, client: Redis, reader: Redis, partitions: int) -> None:
-        self._client = client
+    def __init__(self, wire: Wire, reader: Wire, partitions: int) -> None:
+        self._wire = wire
         self._reader = reader
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(wire)
         self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
         self._by_stream = {keys.live: partition for partition, keys in enumerate(self._keys)}
 
     async def newest(self) -> dict[int, int]:
         found: dict[int, int] = {}
-        with passing_faults():
-            for partition, keys in enumerate(self._keys):
-                newest = await self._client.xrevrange(keys.live, count=1)
-                found[partition] = _number(newest[0][0]) if newest else 0
+        for partition, keys in enumerate(self._keys):
+            newest = await self._wire.call("XREVRANGE", keys.live, "+", "-", "COUNT", 1)
+            found[partition] = _number(newest[0][0]) if newest else 0
         return found
 
     async def workers(self, since_ms: int) -> int:
-        with passing_faults():
-            return int(await self._client.zcount(WORKERS, since_ms, "+inf"))
+        return int(await self._wire.call("ZCOUNT", WORKERS, since_ms, "+inf"))
 
     async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:
-        streams = {self._keys[partition].live: f"{number}-0" for partition, number in after.items()}
-        with passing_faults():
-            found = await self._reader.xread(streams, block=int(wait_seconds * 1000), count=1_000)
+        streams = {self._keys[partition].live: number for partition, number in after.items()}
         return [
             _entry(self._by_stream[stream.decode()], name, fields)
-            for stream, entries in found or ()
+            for stream, entries in await xread(self._reader, streams, 1_000, wait_seconds)
             for name, fields in entries
         ]
 
     async def applied(self) -> dict[int, int]:
-        with passing_faults():
-            pipe = self._client.pipeline(transaction=False)
-            for keys in self._keys:
-                pipe.hget(keys.state, "applied")
-            found = await pipe.execute()
+        found = await asyncio.gather(*(self._wire.call("HGET", keys.state, "applied") for keys in self._keys))
         return {p: int(value) for p, value in enumerate(found) if value is not None and not value.startswith(b"reb")}
 
     async def tail(self, partition: int, row: str, after: int, limit: int = 100) -> Tail:
@@ -61,17 +52,16 @@ class RedisLive:
         return Tail(standing, bodies, first, _number(newest[0][0]) if newest else 0)
 
     async def latest(self, partition: int, row: str) -> bytes | None:
-        with passing_faults():
-            newest = await self._client.xrevrange(self._keys[partition].tail(row), count=1)
-        return newest[0][1].get(b"b") if newest else None
+        newest = await self._wire.call("XREVRANGE", self._keys[partition].tail(row), "+", "-", "COUNT", 1)
+        return field(newest[0][1], b"b") if newest else None
 
 
 def _number(name: bytes) -> int:
     return int(name.split(b"-", 1)[0])
 
 
-def _entry(partition: int, name: bytes, fields: Mapping[bytes, bytes]) -> LiveEntry:
-    offset = _number(name) - 1
+def _entry(partition: int, name: bytes, given: Sequence[bytes]) -> LiveEntry:
+    offset, fields = _number(name) - 1, dict(zip(given[::2], given[1::2], strict=True))
     if b"reset" in fields:
         return LiveEntry(partition=partition, offset=offset, row="", seq=0, body=None, reset=True)
     body = fields[b"b"] or None

@@ -12,14 +12,13 @@ from itertools import chain
 from typing import Any
 
 from msgspec import msgpack
-from redis.asyncio import Redis
 
 from agents.ports import Advance, Dirty, Look, StoredRow
 from agents.window import SLOTS
 from schemas.errors import Doubt
 from schemas.interaction import Outgoing
 from streams.keys import LIVE_KEPT, TAIL_KEPT, WORKERS, PartitionKeys
-from streams.redis_client import Scripts, passing_faults
+from streams.wire import Scripts, Wire
 
 PIECE_ROWS = 256
 FORGOTTEN_MS = 60_000
@@ -30,17 +29,16 @@ _decode_outgoing = msgpack.Decoder(Outgoing).decode
 class RedisView:
     """LearnerStore over one Redis."""
 
-    def __init__(self, client: Redis, partitions: int, *, direct: bool) -> None:
-        self._client = client
-        self._scripts = Scripts(client)
+    def __init__(self, wire: Wire, partitions: int, *, direct: bool) -> None:
+        self._wire = wire
+        self._scripts = Scripts(wire)
         self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
         self._direct = direct
 
     async def beat(self, worker: str, now_ms: int) -> None:
         """Say that a worker is alive and works; gateways are ready only while one does."""
-        with passing_faults():
-            await self._client.zadd(WORKERS, {worker: now_ms})
-            await self._client.zremrangebyscore(WORKERS, "-inf", now_ms - FORGOTTEN_MS)
+        await self._wire.call("ZADD", WORKERS, now_ms, worker)
+        await self._wire.call("ZREMRANGEBYSCORE", WORKERS, "-inf", now_ms - FORGOTTEN_MS)
 
     async def look(self, partition: int) -> Look:
         keys = self._keys[partition]

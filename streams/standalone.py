@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Any
 
 from msgspec import msgpack
-from redis.asyncio import Redis
 
 from agents.ports import Batch
 from delivery.ports import Arrival
@@ -21,7 +20,7 @@ from schemas import topics
 from schemas.errors import Misconfigured, Unavailable
 from schemas.interaction import LogRecord, Outgoing
 from streams.keys import PARTITIONS, REMEMBER_SECONDS, SHARED_ENDS, PartitionKeys, remembered_id, shared_topic
-from streams.redis_client import Scripts, passing_faults
+from streams.wire import Scripts, Wire, xread
 
 READ_COUNT = 512
 _encode = msgpack.Encoder().encode
@@ -31,16 +30,15 @@ _decode_headers = msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 class StandaloneLog:
     """Topics in one Valkey."""
 
-    def __init__(self, client: Redis, partitions: int) -> None:
-        self._client = client
-        self._scripts = Scripts(client)
+    def __init__(self, wire: Wire, partitions: int) -> None:
+        self._wire = wire
+        self._scripts = Scripts(wire)
         self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
 
     async def check_partitions(self) -> None:
         """Write the partition count at the first start; refuse any other later."""
-        with passing_faults():
-            await self._client.set(PARTITIONS, len(self._keys), nx=True)
-            there = int(await self._client.get(PARTITIONS) or 0)
+        await self._wire.call("SET", PARTITIONS, len(self._keys), "NX")
+        there = int(await self._wire.call("GET", PARTITIONS) or 0)
         if there != len(self._keys):
             raise Misconfigured(
                 f"This store was made with {there} partitions, the settings say {len(self._keys)}. "
@@ -54,17 +52,15 @@ class StandaloneLog:
 
     async def read_topic(self, topic: str, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
         """Records of any partitioned topic from offset `start` on."""
-        with passing_faults():
-            entries = await self._client.xrange(self._keys[partition].topic(topic), f"{start + 1}-0", "+", limit)
+        stream = self._keys[partition].topic(topic)
+        entries = await self._wire.call("XRANGE", stream, f"{start + 1}-0", "+", "COUNT", limit)
         return [_record(name, fields) for name, fields in entries]
 
     async def end(self, partition: int) -> int:
-        with passing_faults():
-            return int(await self._client.hget(self._keys[partition].ends, topics.INTERACTIONS) or 0)
+        return int(await self._wire.call("HGET", self._keys[partition].ends, topics.INTERACTIONS) or 0)
 
     async def committed(self, partition: int) -> int:
-        with passing_faults():
-            high = await self._client.hget(self._keys[partition].state, "high")
+        high = await self._wire.call("HGET", self._keys[partition].state, "high")
         return int(high) + 1 if high is not None else 0
 
     # -- the gateway's side -------------------------------------------------------------------------------------------
@@ -113,11 +109,11 @@ class StandaloneLog:
 class StandaloneShared:
     """SharedLog over Valkey streams."""
 
-    def __init__(self, client: Redis, reader_of: Callable[[], Redis]) -> None:
-        self._client = client
+    def __init__(self, wire: Wire, reader_of: Callable[[], Wire]) -> None:
+        self._wire = wire
         self._reader_of = reader_of
-        self._readers: dict[str, Redis] = {}
-        self._scripts = Scripts(client)
+        self._readers: dict[str, Wire] = {}
+        self._scripts = Scripts(wire)
 
     async def append(self, topic: str, key: bytes, value: bytes) -> None:
         await self._scripts.run("append", [SHARED_ENDS, shared_topic(topic)], [topic, key, value, _encode(())])
@@ -125,16 +121,12 @@ class StandaloneShared:
     async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
         if topic not in self._readers:
             self._readers[topic] = self._reader_of()
-        reader = self._readers[topic]
-        streams: dict[Any, Any] = {shared_topic(topic): f"{start}-0"}
-        with passing_faults():
-            found = await reader.xread(streams, count=READ_COUNT, block=max(1, int(wait_seconds * 1000)))
-        records = [_record(name, fields) for _, entries in found or () for name, fields in entries]
+        found = await xread(self._readers[topic], {shared_topic(topic): start}, READ_COUNT, wait_seconds)
+        records = [_record(name, fields) for _, entries in found for name, fields in entries]
         return records, records[-1].offset + 1 if records else start
 
     async def end(self, topic: str) -> int:
-        with passing_faults():
-            return int(await self._client.hget(SHARED_ENDS, topic) or 0)
+        return int(await self._wire.call("HGET", SHARED_ENDS, topic) or 0)
 
     async def close(self) -> None:
         """Close the connections that block."""
@@ -149,9 +141,9 @@ class Follower:
     far a group has come.
     """
 
-    def __init__(self, reader: Redis, client: Redis, topic: str, partitions: Sequence[int]) -> None:
+    def __init__(self, reader: Wire, wire: Wire, topic: str, partitions: Sequence[int]) -> None:
         self._reader = reader
-        self._client = client
+        self._wire = wire
         self._topic = topic
         self._keys = {partition: PartitionKeys.of(partition) for partition in partitions}
         self._by_stream = {keys.topic(topic): partition for partition, keys in self._keys.items()}
@@ -167,7 +159,7 @@ class Follower:
         """Follow for ever. `start` gives the first offset wanted of each partition."""
         position = dict(start)
         while True:
-            wanted = {keys.topic(self._topic): f"{position[p]}-0" for p, keys in self._keys.items() if room(p)}
+            wanted = {keys.topic(self._topic): position[p] for p, keys in self._keys.items() if room(p)}
             if not wanted:
                 await asyncio.sleep(0.002)
                 continue
@@ -175,24 +167,23 @@ class Follower:
                 with suppress(Unavailable):
                     await self.store_positions(group)
             everyone = len(wanted) == len(self._keys)
-            for partition, records in await self._read(wanted, 1_000 if everyone else 20):
+            for partition, records in await self._read(wanted, 1.0 if everyone else 0.02):
                 position[partition] = records[-1].offset + 1
                 offer(partition, Batch(records, self._ack(partition, records[-1].offset, group)))
 
     async def positions(self, group: str) -> dict[int, int]:
         """The first offset that a group has not acknowledged, by partition."""
-        with passing_faults():
-            found = {p: await self._client.hget(k.positions, f"{group}:{self._topic}") for p, k in self._keys.items()}
+        name = f"{group}:{self._topic}"
+        found = {p: await self._wire.call("HGET", keys.positions, name) for p, keys in self._keys.items()}
         return {partition: int(value or 0) for partition, value in found.items()}
 
-    async def _read(self, wanted: Mapping[str, str], wait_ms: int) -> list[tuple[int, list[LogRecord]]]:
+    async def _read(self, wanted: Mapping[str, int], wait_seconds: float) -> list[tuple[int, list[LogRecord]]]:
         try:
-            with passing_faults():
-                found = await self._reader.xread(dict(wanted), count=READ_COUNT, block=wait_ms)
+            found = await xread(self._reader, wanted, READ_COUNT, wait_seconds)
         except Unavailable:
             await asyncio.sleep(0.2)
             return []
-        return [(self._by_stream[s.decode()], [_record(*entry) for entry in entries]) for s, entries in found or ()]
+        return [(self._by_stream[s.decode()], [_record(*entry) for entry in entries]) for s, entries in found]
 
     def _ack(self, partition: int, last: int, group: str | None) -> Callable[[], None]:
         if group is None:
@@ -202,14 +193,14 @@ class Follower:
     async def store_positions(self, group: str) -> None:
         """Store how far a group has come. A lost position only means that records are handed over again."""
         acked, self._acked = self._acked, {}
-        with passing_faults():
-            for partition, last in acked.items():
-                await self._client.hset(self._keys[partition].positions, f"{group}:{self._topic}", str(last + 1))
+        for partition, last in acked.items():
+            await self._wire.call("HSET", self._keys[partition].positions, f"{group}:{self._topic}", last + 1)
 
 
 def _nothing() -> None:
     return None
 
 
-def _record(name: bytes, fields: Mapping[bytes, bytes]) -> LogRecord:
-    return LogRecord(int(name.split(b"-", 1)[0]) - 1, fields[b"k"], fields[b"v"], _decode_headers(fields[b"h"]))
+def _record(name: bytes, fields: Sequence[bytes]) -> LogRecord:
+    _, key, _, value, _, headers = fields
+    return LogRecord(int(name.split(b"-", 1)[0]) - 1, key, value, _decode_headers(headers))

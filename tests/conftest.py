@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from redis.asyncio import Redis
 
 from schemas.errors import SegueError
 from streams.engine import Engine
 from streams.kafka.local import LocalKafka, fetch_jars, missing_tools
 from streams.kafka.names import Cluster
-from streams.redis_client import connect
+from streams.wire import Wire
 from tests.require import need
 
 
@@ -36,9 +35,9 @@ def empty_valkey(valkey: Engine) -> Engine:
 
 
 @pytest.fixture
-async def client(empty_valkey: Engine) -> AsyncIterator[Redis]:
+async def client(empty_valkey: Engine) -> AsyncIterator[Wire]:
     """A connection to it."""
-    made = connect(empty_valkey.url)
+    made = Wire(empty_valkey.url)
     yield made
     await made.aclose()
 

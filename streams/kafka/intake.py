@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from redis.asyncio import Redis
-
 from delivery.ports import Arrival
 from schemas.errors import Unavailable
 from streams.kafka.log import KafkaProducer
 from streams.keys import REMEMBER_SECONDS, remembered_id
-from streams.redis_client import Scripts
+from streams.wire import Scripts, Wire
 
 
 class KafkaIntake:
     """IngestLog over a producer and a memory that may be gone."""
 
-    def __init__(self, producer: KafkaProducer, memory: Redis) -> None:
+    def __init__(self, producer: KafkaProducer, memory: Wire) -> None:
         self._producer = producer
         self._scripts = Scripts(memory)
 

@@ -4,6 +4,10 @@ Faust's cost is per event (two tasks, an event object, an ack, a lock); handed b
 Three methods differ from Faust's own driver: `getmany` yields one message a partition, whose value is the list of records
 and whose offset is the last one's; `_add_gap` does nothing, because the offsets between two batches are no gaps;
 `_new_offset` is the highest acknowledged offset + 1, because a lane acknowledges in order.
+
+Faust runs its consumer in a thread of its own, so that an agent that computes for long does not stop the heartbeat. Ours
+never compute for more than a batch, and two threads that take the interpreter lock from each other cost more than all of
+Faust's other work: `OnLoopConsumer` is the same consumer on the worker's own loop.
 """
 
 from __future__ import annotations
@@ -15,15 +19,42 @@ from typing import Any, ClassVar
 from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
+from mode.services import Service
+from mode.utils.futures import maybe_async
 
 BUSY_SECONDS = 0.02
 Room = Callable[[str, int], bool]
+
+
+class OnLoopConsumer(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types that mypy can follow
+    """Faust's aiokafka consumer "thread" without the thread."""
+
+    def __init__(self, consumer: BatchingConsumer, *, loop: asyncio.AbstractEventLoop, **given: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **given)
+
+    async def start(self) -> None:
+        self._thread_started.set()
+        await self._default_start()
+
+    async def stop(self) -> None:
+        if self._started.is_set() and not self._stopped.is_set():
+            self._stopped.set()
+            await self._shutdown_thread()
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **given: Any) -> Any:
+        return await maybe_async(fun(*args, **given))
+
+    async def crash(self, exc: BaseException) -> None:
+        await Service.crash(self, exc)
 
 
 class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types that mypy can follow
     """Faust's aiokafka consumer with batches for events, and no fetching for a lane that has plenty."""
 
     room: Room = staticmethod(lambda topic, partition: True)
+
+    def _new_consumer_thread(self) -> OnLoopConsumer:
+        return OnLoopConsumer(self, loop=asyncio.get_running_loop(), beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         busy = {tp for tp in self._get_active_partitions() if not self.room(tp.topic, tp.partition)}

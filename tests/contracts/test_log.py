@@ -18,8 +18,8 @@ from streams.kafka.intake import KafkaIntake
 from streams.kafka.log import KafkaLog, KafkaProducer, KafkaShared
 from streams.kafka.names import Cluster
 from streams.kafka.topics import ensure_topics
-from streams.redis_client import connect
 from streams.standalone import StandaloneLog, StandaloneShared
+from streams.wire import Wire
 from tests.fakes import MemoryLog, MemoryShared
 
 
@@ -43,7 +43,7 @@ async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
         return
     async with AsyncExitStack() as stack:
         if request.param == "standalone":
-            client = connect(request.getfixturevalue("empty_valkey").url)
+            client = Wire(request.getfixturevalue("empty_valkey").url)
             stack.push_async_callback(client.aclose)
             log = StandaloneLog(client, 2)
             yield Logs(log, log, log, StandaloneShared(client, lambda: client))
@@ -57,7 +57,7 @@ async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
         stack.push_async_callback(reader.stop)
         shared = KafkaShared(cluster, producer)
         stack.push_async_callback(shared.stop)
-        client = connect(request.getfixturevalue("empty_valkey").url)
+        client = Wire(request.getfixturevalue("empty_valkey").url)
         stack.push_async_callback(client.aclose)
         yield Logs(producer, KafkaIntake(producer, client), reader, shared)
 

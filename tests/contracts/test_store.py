@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from redis.asyncio import Redis
 
 from agents.ports import Advance, LearnerStore, LiveWrite, RowWrite, StoredRow
 from schemas.interaction import Outgoing
 from streams.redis_view import RedisView
+from streams.wire import Wire
 from tests.fakes import MemoryStore
 
 OUT = Outgoing("decisions", 0, b"key", b"value", (("schema", b"1"),))
@@ -17,7 +17,7 @@ OUT = Outgoing("decisions", 0, b"key", b"value", (("schema", b"1"),))
 def store(request: pytest.FixtureRequest) -> LearnerStore:
     if request.param == "memory":
         return MemoryStore()
-    client: Redis = request.getfixturevalue("client")
+    client: Wire = request.getfixturevalue("client")
     return RedisView(client, 2, direct=request.param == "standalone")
 
 

@@ -27,9 +27,9 @@ from schemas.ids import RowId, partition_of
 from simulator.logs import Log
 from streams.kafka.local import LocalKafka
 from streams.kafka.log import KafkaLog, KafkaProducer, KafkaShared, consumer, log_record
-from streams.redis_client import connect
 from streams.redis_view import RedisView
 from streams.standalone import StandaloneLog, StandaloneShared
+from streams.wire import Wire
 from tests.factories import course_json
 from tests.reference import reference_run
 
@@ -164,7 +164,7 @@ async def reader(running: Running) -> AsyncIterator[Reader]:
     """An independent reader."""
     settings = running.settings
     async with AsyncExitStack() as stack:
-        client = connect(running.redis_url)
+        client = Wire(running.redis_url)
         stack.push_async_callback(client.aclose)
         if settings.broker == "standalone":
             log = StandaloneLog(client, settings.partitions)

@@ -15,7 +15,7 @@ import pytest
 from simulator.client import Client
 from simulator.replay import Replay, Tally
 from streams.kafka.local import LocalKafka
-from streams.redis_client import connect
+from streams.wire import Wire
 from tests.e2e.harness import Running, kill, reader, running, synthetic_log, until
 from tests.require import need
 
@@ -100,8 +100,8 @@ async def test_a_store_wiped_in_the_middle_is_rebuilt_and_nothing_is_lost(tmp_pa
         async def wipe_twice(tally: Tally) -> None:
             for share in (0.3, 0.7):
                 await until(lambda share=share: tally.decisions >= share * tally.events)  # type: ignore[misc]
-                client = connect(place.redis_url)
-                await client.flushall()
+                client = Wire(place.redis_url)
+                await client.call("FLUSHALL")
                 await client.aclose()
 
         await replay(place, learners=10, answers=40, meanwhile=wipe_twice)
