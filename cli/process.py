@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 import uvloop
 
 PARENT = "SEGUE_PARENT"
+GC_THRESHOLD = (20_000, 50, 100)
+"""Rows and records are made and dropped by the hundred, and hardly anything in them forms a circle."""
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -21,6 +24,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
     A failure ends the process even where a library's thread would keep it alive (and its place in the group with it).
     """
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main)

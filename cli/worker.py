@@ -25,6 +25,7 @@ log = logger("segue.worker")
 ROOM = 2_048
 CALIBRATE_ROOM = 64
 CALIBRATE = "calibrate"
+CALIBRATE_PAUSE_SECONDS = 0.1
 
 
 async def run_worker(settings: Settings) -> None:
@@ -66,7 +67,13 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
             events.run(start, lambda p, b: lanes[p].offer(b), lambda p: not lanes[p].halted and lanes[p].backlog < ROOM)
         ),
         asyncio.create_task(
-            responses.run(learned, lambda _, b: calibrate.offer(b), lambda _: calibrate.backlog < CALIBRATE_ROOM, CALIBRATE)
+            responses.run(
+                learned,
+                lambda _, b: calibrate.offer(b),
+                lambda _: calibrate.backlog < CALIBRATE_ROOM,
+                CALIBRATE,
+                CALIBRATE_PAUSE_SECONDS,
+            )
         ),
         asyncio.create_task(watch.watch(source, view.beat)),
     ]

@@ -9,6 +9,7 @@ when success is likely but not certain; the factors are those of the policy page
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from models.knowledge import Masteries
@@ -35,7 +36,7 @@ class View:
     pace: float = field(init=False)
     _masteries: Masteries = field(init=False)
     _mastery: dict[str, float] = field(default_factory=dict)
-    _gains: dict[str, float] = field(default_factory=dict)
+    gains: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.plan = plan_of(self.course)
@@ -51,11 +52,11 @@ class View:
 
     def gain(self, skill: str) -> float:
         """Expected gain of a try at `skill`, with what builds on it counted in."""
-        gain = self._gains.get(skill)
+        gain = self.gains.get(skill)
         if gain is None:
             mastery = self.mastery(skill)
             readiness = 0.3 + 0.7 * min(1.0, 2.0 * mastery)
-            gain = self._gains[skill] = (1.0 - mastery) * readiness * self.plan.ahead.get(skill, 1.0)
+            gain = self.gains[skill] = (1.0 - mastery) * readiness * self.plan.ahead.get(skill, 1.0)
         return gain
 
 
@@ -73,15 +74,22 @@ def score(view: View, segment: Segment) -> Score:
     entry = view.plan.entries[view.course.places[segment.id]]
     factor = _factor(view, entry)
     terms = tuple((f"gain:{skill}", factor * weight * view.gain(skill)) for skill, weight in entry.skills)
-    return Score(segment, value(view, entry), terms)
+    return Score(segment, values(view, (entry,))[0], terms)
 
 
-def value(view: View, entry: Entry) -> float:
-    """The score's value alone, for ranking many."""
-    factor, gain, total = _factor(view, entry), view.gain, 0.0
-    for skill, weight in entry.skills:
-        total += factor * weight * gain(skill)
-    return total
+def values(view: View, entries: Sequence[Entry]) -> list[float]:
+    """The scores' values alone, for ranking many."""
+    found, segments, pace, goal, gains = [], view.row.segments, view.pace, view.row.goal, view.gains
+    for entry in entries:
+        factor = SEEN_DISCOUNT[segments.get(entry.key, 0) & SEEN_MASK] * entry.rate / pace
+        if goal:
+            factor = _factor(view, entry)
+        value = 0.0
+        for skill, weight in entry.skills:
+            gain = gains.get(skill)
+            value += factor * weight * (view.gain(skill) if gain is None else gain)
+        found.append(value)
+    return found
 
 
 def _factor(view: View, entry: Entry) -> float:

@@ -99,7 +99,7 @@ def learn(row: Row, predicted: Prediction, item: str, skills: Sequence[str], cor
         state.residual += SKILL_RATE * (error - state.residual)
         state.wins, state.tries = _counted(state.wins, state.tries, correct, 65_535)
         state.last, state.last_event = moment or state.last, row.events & 0xFFFF
-    met = row.met_item(hash32(item))
+    met = row.items.meet(hash32(item))
     met.wins, met.tries = _counted(met.wins, met.tries, correct, 255)
     met.last, met.last_event = moment or met.last, row.events & 0xFFFF
     row.wins, row.tries = row.wins + correct, row.tries + 1

@@ -12,13 +12,14 @@ DOWNSTREAM = 0.25
 
 
 class Entry(NamedTuple):
-    """One segment. `rate` is the author's priority over minutes; `free`: no prerequisite can keep it back."""
+    """One segment. `rate` is the author's priority over minutes; `free`: no prerequisite keeps it back; `bit`: its place."""
 
     segment: Segment
     key: int
     rate: float
     free: bool
     skills: tuple[tuple[str, float], ...]
+    bit: int
 
 
 class Plan(NamedTuple):
@@ -38,7 +39,7 @@ def plan_of(course: Course) -> Plan:
 
 def _made(course: Course) -> Plan:
     entries = tuple(
-        Entry(s, hash32(s.id), PRIORITY[s.priority] / s.minutes, not s.prerequisites, tuple(s.skills.items()))
-        for s in course.segments
+        Entry(s, hash32(s.id), PRIORITY[s.priority] / s.minutes, not s.prerequisites, tuple(s.skills.items()), 1 << place)
+        for place, s in enumerate(course.segments)
     )
     return Plan(entries, {skill: 1.0 + DOWNSTREAM * count for skill, count in course.downstream.items()})

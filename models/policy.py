@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.gain import Score, View, score, value
+from models.gain import Score, View, score, values
 from models.plan import Entry
-from models.row import ANY_MARK, COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SEEN_MASK, SKIPPED, WAIVED, Row
+from models.row import ANY_MARK, COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SEEN_MASK, SHOWN_SHIFT, SKIPPED, WAIVED, Row
 from models.sums import total
 from schemas.course import Course, Segment
 from schemas.ids import chance_of, hash32
@@ -49,7 +49,7 @@ def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
     """Choose for the decision called `decision`. `asked_for` is a segment that the learner asked for."""
     entries = eligible(view)
     allowed = [entry.segment for entry in entries]
-    bitmap = _bitmap(view.course, allowed)
+    bitmap = sum(entry.bit for entry in entries)
     authored = next_authored(view)
     wanted = None if asked_for is None else view.course.by_id.get(asked_for)
     if wanted is not None and prerequisites_met(view, wanted):
@@ -69,10 +69,10 @@ def eligible(view: View) -> list[Entry]:
     row, known = view.row, view.row.segments
     if row.format:
         return [entry for entry in view.plan.entries if removal(view, entry.segment) is None]
-    found = []
+    found, seq = [], row.seq
     for entry in view.plan.entries:
         state = known.get(entry.key, 0)
-        rested = not state & SEEN_MASK or row.decisions_since_mark(entry.key) >= COOL_DOWN
+        rested = not state & SEEN_MASK or (seq - (state >> SHOWN_SHIFT)) & 0xFF >= COOL_DOWN
         if (entry.free and rested and not state & ANY_MARK) or removal(view, entry.segment) is None:
             found.append(entry)
     return found
@@ -143,6 +143,8 @@ def _authored(view: View, bitmap: int, authored: Segment | None) -> Choice:
 
 def _due_required(view: View, allowed: Sequence[Segment]) -> Segment | None:
     """The required segment whose turn has come: every COMPULSORY_EVERY decisions, near its deadline, or at the end."""
+    if not view.course.required:
+        return None
     queue = [segment for segment in allowed if is_required(view, segment)]
     if not queue:
         return None
@@ -159,11 +161,11 @@ def _deadline_near(view: View, segment: Segment) -> bool:
 
 def _explore(view: View, decision: str, entries: Sequence[Entry], bitmap: int, authored: Segment | None) -> Choice:
     """Softmax over scores, mixed with a uniform share, drawn with the decision's own seed."""
-    values = [value(view, entry) for entry in entries]
-    probabilities = _probabilities(values)
+    worth = values(view, entries)
+    probabilities = _probabilities(worth)
     drawn = _draw(probabilities, chance_of(decision))
-    best = values.index(max(values))
-    second = best if best != drawn else _second(values, best)
+    best = worth.index(max(worth))
+    second = best if best != drawn else _second(worth, best)
     runner_up = None if second is None else score(view, entries[second].segment)
     arm = "best" if drawn == best else "explore"
     chosen = score(view, entries[drawn].segment)
@@ -172,8 +174,10 @@ def _explore(view: View, decision: str, entries: Sequence[Entry], bitmap: int, a
 
 def _second(values: Sequence[float], best: int) -> int | None:
     """The place of the highest value but that at `best`, the first of several; None when there is no other."""
-    others = [place for place in range(len(values)) if place != best]
-    return max(others, key=lambda place: values[place]) if others else None
+    if len(values) < 2:
+        return None
+    others = [*values[:best], -math.inf, *values[best + 1 :]]
+    return others.index(max(others))
 
 
 def _probabilities(values: Sequence[float]) -> list[float]:
@@ -190,13 +194,6 @@ def _draw(probabilities: Sequence[float], u: float) -> int:
         if u < 0.0:
             return index
     return len(probabilities) - 1
-
-
-def _bitmap(course: Course, allowed: Sequence[Segment]) -> int:
-    places, bits = course.places, 0
-    for segment in allowed:
-        bits |= 1 << places[segment.id]
-    return bits
 
 
 def _has_format(course: Course, wanted: int) -> bool:

@@ -11,6 +11,7 @@ of header and entries from the row itself and ignores what it does not know, so 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import starmap
 from math import isnan
 from struct import Struct, error
 from zlib import crc32
@@ -32,7 +33,7 @@ _SEGMENT = Struct("<IH")
 
 SEEN_MASK, COMPLETED, WAIVED, SKIPPED, NOT_NOW = 0x000F, 0x0010, 0x0020, 0x0040, 0x0080
 ANY_MARK = COMPLETED | WAIVED | SKIPPED | NOT_NOW
-_SHOWN_SHIFT = 8
+SHOWN_SHIFT = 8
 
 DO_NOT_PERSONALISE = 0x01
 
@@ -62,6 +63,66 @@ class ItemState:
     tries: int = 0
     last_event: int = 0
     last: int = 0
+
+
+class Items:
+    """The items met, least recent first. They stay packed until they are asked for: a step touches one of hundreds."""
+
+    __slots__ = ("_met", "_packed")
+
+    def __init__(self, packed: bytes = b"") -> None:
+        self._packed = packed
+        self._met: dict[int, ItemState] = {}
+
+    def __len__(self) -> int:
+        return len(self._packed) // _ITEM.size + len(self._met)
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._met or self._place(key) >= 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Items) and self.pack() == other.pack()
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def get(self, key: int) -> ItemState | None:
+        """The state of an item, not to be changed; None when it was never met."""
+        state = self._met.get(key)
+        if state is None and (place := self._place(key)) >= 0:
+            state = ItemState(*_ITEM.unpack_from(self._packed, place)[1:])
+        return state
+
+    def meet(self, key: int) -> ItemState:
+        """The state of an item, moved to the end as the most recently met; beyond MAX_ITEMS the least recent goes."""
+        state = self._met.pop(key, None) or self._take(key) or ItemState()
+        self._met[key] = state
+        if len(self) > MAX_ITEMS:
+            if self._packed:
+                self._packed = self._packed[_ITEM.size :]
+            else:
+                del self._met[next(iter(self._met))]
+        return state
+
+    def pack(self) -> bytes:
+        """All of them, as the row keeps them."""
+        met = [_ITEM.pack(key, i.wins, i.tries, i.last_event, i.last) for key, i in self._met.items()]
+        return b"".join((self._packed, *met))
+
+    def _take(self, key: int) -> ItemState | None:
+        place = self._place(key)
+        if place < 0:
+            return None
+        state = ItemState(*_ITEM.unpack_from(self._packed, place)[1:])
+        self._packed = self._packed[:place] + self._packed[place + _ITEM.size :]
+        return state
+
+    def _place(self, key: int) -> int:
+        """Where an item stands in the packed part; -1 when it does not."""
+        name = key.to_bytes(4, "little")
+        place = self._packed.find(name)
+        while place >= 0 and place % _ITEM.size:
+            place = self._packed.find(name, place + 1)
+        return place
 
 
 @dataclass(slots=True)
@@ -98,7 +159,7 @@ class Row:
     last_segment: int = 0
     time_residuals: bytes = b""
     skills: dict[int, SkillState] = field(default_factory=dict)
-    items: dict[int, ItemState] = field(default_factory=dict)
+    items: Items = field(default_factory=Items)
     segments: dict[int, int] = field(default_factory=dict)
 
     def pack(self) -> bytes:
@@ -120,8 +181,8 @@ class Row:
             _SKILL.pack(key, s.theta, s.v, s.residual, s.wins, s.tries, s.last, s.last_event)
             for key, s in self.skills.items()
         ]
-        parts += [_ITEM.pack(key, i.wins, i.tries, i.last_event, i.last) for key, i in self.items.items()]
-        parts += [_SEGMENT.pack(key, state) for key, state in self.segments.items()]
+        parts.append(self.items.pack())
+        parts += starmap(_SEGMENT.pack, self.segments.items())
         body = b"".join(parts)
         return body + crc32(body).to_bytes(4, "little")
 
@@ -139,7 +200,7 @@ class Row:
     @classmethod
     def _unpack_checked(cls, body: bytes) -> Row:
         magic, _, header, skill, item, segment, skills, items, segments = _PREFIX.unpack_from(body, 0)
-        if magic != MAGIC or header < _HEADER.size or skill < _SKILL.size or item < _ITEM.size:
+        if magic != MAGIC or header < _HEADER.size or skill < _SKILL.size or item < _ITEM.size or segment < _SEGMENT.size:
             raise CorruptRow("not a row of a version that this release can read")
         *values, kept = _HEADER.unpack_from(body, _PREFIX.size)
         row = cls(*values)
@@ -150,28 +211,16 @@ class Row:
             key, theta, v, residual, wins, tries, last, last_event = unpack(body, place)
             row.skills[key] = SkillState(theta, v, residual, wins, tries, last, last_event)
         at += skills * skill
-        unpack = _ITEM.unpack_from
-        for place in range(at, at + items * item, item):
-            key, wins, tries, last_event, last = unpack(body, place)
-            row.items[key] = ItemState(wins, tries, last_event, last)
+        row.items = Items(_cut(body[at : at + items * item], item, _ITEM.size))
         at += items * item
-        unpack = _SEGMENT.unpack_from
-        row.segments = dict(unpack(body, place) for place in range(at, at + segments * segment, segment))
+        row.segments = dict(_SEGMENT.iter_unpack(_cut(body[at : at + segments * segment], segment, _SEGMENT.size)))
         return row
-
-    def met_item(self, key: int) -> ItemState:
-        """The state of an item, moved to the end as the most recently met; beyond MAX_ITEMS the least recent goes."""
-        state = self.items.pop(key, None) or ItemState()
-        self.items[key] = state
-        if len(self.items) > MAX_ITEMS:
-            del self.items[next(iter(self.items))]
-        return state
 
     def show(self, key: int) -> None:
         """Count one more showing of a segment, at decision `seq`."""
         flags = self.segments.get(key, 0) & 0x00FF
         flags = (flags & ~SEEN_MASK) | min((flags & SEEN_MASK) + 1, SEEN_MASK)
-        self.segments[key] = flags & ~NOT_NOW | (self.seq & 0xFF) << _SHOWN_SHIFT
+        self.segments[key] = flags & ~NOT_NOW | (self.seq & 0xFF) << SHOWN_SHIFT
 
     def mark(self, key: int, flag: int) -> None:
         """Set one of COMPLETED, WAIVED, SKIPPED, NOT_NOW on a segment."""
@@ -180,16 +229,23 @@ class Row:
     def mark_now(self, key: int, flag: int) -> None:
         """Set a flag and remember at which decision, in place of when the segment was shown."""
         state = self.segments.get(key, 0) & 0x00FF
-        self.segments[key] = state | flag | (self.seq & 0xFF) << _SHOWN_SHIFT
+        self.segments[key] = state | flag | (self.seq & 0xFF) << SHOWN_SHIFT
 
     def decisions_since_mark(self, key: int) -> int:
         """How many decisions ago a segment was shown or marked by `mark_now`, modulo 256."""
-        return (self.seq - (self.segments.get(key, 0) >> _SHOWN_SHIFT)) & 0xFF
+        return (self.seq - (self.segments.get(key, 0) >> SHOWN_SHIFT)) & 0xFF
 
     def decisions_since_shown(self, key: int) -> int | None:
         """How many decisions ago a segment was shown, modulo 256; None when it never was."""
         flags = self.segments.get(key, 0)
-        return (self.seq - (flags >> _SHOWN_SHIFT)) & 0xFF if flags & SEEN_MASK else None
+        return (self.seq - (flags >> SHOWN_SHIFT)) & 0xFF if flags & SEEN_MASK else None
+
+
+def _cut(entries: bytes, size: int, known: int) -> bytes:
+    """Entries of `size` bytes with what a later version added cut off."""
+    if size == known:
+        return entries
+    return b"".join(entries[at : at + known] for at in range(0, len(entries), size))
 
 
 def bounded(value: float, limit: float) -> float:

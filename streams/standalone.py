@@ -155,8 +155,12 @@ class Follower:
         offer: Callable[[int, Batch], None],
         room: Callable[[int], bool],
         group: str | None = None,
+        pause_seconds: float = 0.0,
     ) -> None:
-        """Follow for ever. `start` gives the first offset wanted of each partition."""
+        """Follow for ever. `start` gives the first offset wanted of each partition.
+
+        `pause_seconds` between reads gathers records, where nobody waits for them.
+        """
         position = dict(start)
         while True:
             wanted = {keys.topic(self._topic): position[p] for p, keys in self._keys.items() if room(p)}
@@ -170,6 +174,8 @@ class Follower:
             for partition, records in await self._read(wanted, 1.0 if everyone else 0.02):
                 position[partition] = records[-1].offset + 1
                 offer(partition, Batch(records, self._ack(partition, records[-1].offset, group)))
+            if pause_seconds:
+                await asyncio.sleep(pause_seconds)
 
     async def positions(self, group: str) -> dict[int, int]:
         """The first offset that a group has not acknowledged, by partition."""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.row import COMPLETED, MAX_ITEMS, CorruptRow, ItemState, Row, SkillState
+from models.row import COMPLETED, MAX_ITEMS, CorruptRow, Items, ItemState, Row, SkillState
 from schemas.ids import hash32
 
 floats = st.floats(-100, 100, width=32)
 u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
 skills = st.dictionaries(u32, st.builds(SkillState, floats, floats, floats, u16, u16, u32, u16), max_size=5)
-items = st.dictionaries(u32, st.builds(ItemState, st.integers(0, 255), st.integers(0, 255), u16, u32), max_size=5)
+met = st.tuples(u32, st.integers(0, 255), st.integers(0, 255), u16, u32)
+
+
+@st.composite
+def items(draw: st.DrawFn) -> Items:
+    made = Items()
+    for key, *values in draw(st.lists(met, max_size=5)):
+        state = made.meet(key)
+        state.wins, state.tries, state.last_event, state.last = values
+    return made
+
+
 rows = st.builds(
     Row,
     engine=u16,
@@ -27,7 +40,7 @@ rows = st.builds(
     streak=st.integers(-1000, 1000),
     time_residuals=st.binary(max_size=32),
     skills=skills,
-    items=items,
+    items=items(),
     segments=st.dictionaries(u32, u16, max_size=5),
 )
 
@@ -56,7 +69,8 @@ def test_bytes_that_are_no_row_are_refused(raw: bytes) -> None:
 def test_a_row_of_a_course_of_normal_size_stays_under_a_kilobyte() -> None:
     row = Row(time_residuals=bytes(32))
     row.skills = {n: SkillState() for n in range(12)}
-    row.items = {n: ItemState() for n in range(24)}
+    for number in range(24):
+        row.items.meet(number)
     row.segments = dict.fromkeys(range(40), COMPLETED)
     assert len(row.pack()) <= 1024
 
@@ -64,8 +78,9 @@ def test_a_row_of_a_course_of_normal_size_stays_under_a_kilobyte() -> None:
 def test_only_the_items_met_most_recently_are_kept() -> None:
     row = Row()
     for number in range(MAX_ITEMS + 10):
-        row.met_item(number)
-        row.met_item(3)
+        row.items.meet(number)
+        row.items.meet(3)
+        row = Row.unpack(row.pack())
     assert len(row.items) == MAX_ITEMS and 3 in row.items and 0 not in row.items and MAX_ITEMS + 9 in row.items
 
 
@@ -78,3 +93,20 @@ def test_marks_survive_being_shown_again() -> None:
     assert row.decisions_since_shown(key) == 0
     row.seq += 5
     assert row.decisions_since_shown(key) == 5
+
+
+def test_items_stay_in_the_order_in_which_they_were_met_last() -> None:
+    row = Row()
+    for number in (5, 6, 7, 5):
+        row.items.meet(number).tries += 1
+    again = Row.unpack(row.pack())
+    assert (again.items.get(5), again.items.get(9)) == (ItemState(tries=2), None)
+    again.items.meet(6)
+    assert [key for (key, *_) in struct.iter_unpack("<IBBHI", again.items.pack())] == [7, 5, 6]
+
+
+def test_an_item_is_found_only_where_an_entry_begins() -> None:
+    row = Row()
+    state = row.items.meet(1)
+    state.last = 2
+    assert 2 not in Row.unpack(row.pack()).items
