@@ -5,7 +5,8 @@ Life cycle:   made -> recovering <-> working -> stopped      (halted: nothing mo
     1. take what arrived while the last batch was in flight; drop offsets <= W; the next must be W + 1, else read the
        log for what lies between
     2. read missing rows (only if the view still stands at W), compute, move the view by one compare-and-set
-    3. only then send what was emitted, in the background; when sent, take it out of the outbox and acknowledge, in order
+    3. only then send what was emitted, in the background; when sent, acknowledge, in order; the next batch's script takes
+       it out of the outbox
 Any refusal or unknown outcome is Doubt: drop every cached row and recover. `W` is the last offset in the view.
 """
 
@@ -52,6 +53,7 @@ class Lane:
         self._rows = RowCache()
         self._sends: deque[asyncio.Task[None]] = deque()
         self._confirmed = -1
+        self._told: list[str] = []
         self._seen = -1
         self._checkpoint: asyncio.Task[None] | None = None
         self._checkpoint_due = 0.0
@@ -109,6 +111,7 @@ class Lane:
         self.ports.watcher.state(self.partition, "recovering")
         await self._drop_tasks()
         self._rows.clear()
+        self._told.clear()
         self._confirmed = await recover(self.ports, self.partition, self, rebuild=self._rebuild)
         self._rebuild = False
         self._acknowledge()
@@ -134,6 +137,7 @@ class Lane:
             async with asyncio.timeout(IDLE_SECONDS):
                 await self._arrived.wait()
         except TimeoutError:
+            await self._forget_told()
             if await self.ports.store.rows(self.partition, self.applied, ()) is None:
                 raise Doubt("the view moved while the lane was idle") from None
             self._seen = max(self._seen, await self.ports.log.end(self.partition) - 1)
@@ -165,7 +169,8 @@ class Lane:
         done = self._compute(decoded, versions)
         if not emit:
             done.change = done.change._replace(emitted=())
-        if not await self.ports.store.advance(self.partition, self.applied, done.change):
+        told, self._told = self._told, []
+        if not await self.ports.store.advance(self.partition, self.applied, done.change, told):
             raise Doubt("the view refused a write")
         self.applied = done.change.last
         self._rows.shrink()
@@ -232,12 +237,18 @@ class Lane:
         await retry(lambda: sink.send(records))
         if before is not None:
             await before
-        await retry(lambda: self.ports.store.sent(self.partition, names))
+        self._told += names
         self._confirm(done.change.last)
 
     async def _confirm_after(self, before: asyncio.Task[None], last: int) -> None:
         await before
         self._confirm(last)
+
+    async def _forget_told(self) -> None:
+        """Take what was sent out of the outbox where no batch does it. An entry that stays is only sent once more."""
+        told, self._told = self._told, []
+        if told:
+            await self.ports.store.sent(self.partition, told)
 
     def _confirm(self, last: int) -> None:
         self._confirmed = last
@@ -259,6 +270,7 @@ class Lane:
         """Everything sent and acknowledged, and a last checkpoint."""
         for task in list(self._sends):
             await task
+        await self._forget_told()
         if self._checkpoint is not None:
             await self._checkpoint
             self._checkpoint = None

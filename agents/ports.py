@@ -107,8 +107,11 @@ class LearnerStore(Protocol):
         """The rows called `keys`, or None when the view's `applied` is not the one given."""
         ...
 
-    async def advance(self, partition: int, expected: int, change: Advance) -> bool:
-        """Write `change` if `applied` is `expected`; False: refused, nothing written. Unavailable: unknown outcome."""
+    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+        """Write `change` if `applied` is `expected`; False: refused, nothing written. Unavailable: unknown outcome.
+
+        `sent` names entries to take out of the outbox on the way.
+        """
         ...
 
     async def sent(self, partition: int, entries: Sequence[str]) -> None:

@@ -26,6 +26,8 @@ ROOM = 2_048
 CALIBRATE_ROOM = 64
 CALIBRATE = "calibrate"
 CALIBRATE_PAUSE_SECONDS = 0.1
+LINGER_MS = 25
+"""Decisions are with the player before they are sent to their topic, so they may wait for company."""
 
 
 async def run_worker(settings: Settings) -> None:
@@ -34,7 +36,7 @@ async def run_worker(settings: Settings) -> None:
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(shared_parts(settings))
+        parts = await stack.enter_async_context(shared_parts(settings, linger_ms=LINGER_MS))
         books = TopicBooks(parts.shared)
         await books.tail.start()
         stack.push_async_callback(books.tail.stop)

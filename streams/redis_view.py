@@ -53,7 +53,7 @@ class RedisView:
         found = await self._scripts.run("rows", [names.state, names.rows, names.ids], [applied, SLOTS, *keys])
         return None if found is None else [StoredRow(packed, _chunks(chunks)) for packed, chunks in found]
 
-    async def advance(self, partition: int, expected: int, change: Advance) -> bool:
+    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
         keys = self._keys[partition]
         args: list[Any] = [expected, change.last, change.checksum, LIVE_KEPT, TAIL_KEPT, keys.tail_prefix]
         args.append(len(change.rows))
@@ -63,6 +63,7 @@ class RedisView:
         for entry in change.live:
             args += (entry.offset + 1, entry.row, entry.seq, entry.body or b"")
         args += self._emitted(change)
+        args += (len(sent), *sent)
         names = [keys.state, keys.rows, keys.ids, keys.live, keys.outbox, keys.dirty]
         return bool(await self._scripts.run("advance", names, args) == 1)
 

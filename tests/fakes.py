@@ -78,7 +78,7 @@ class MemoryStore:
             return None
         return [part.rows.get(key, StoredRow(None, {})) for key in keys]
 
-    async def advance(self, partition: int, expected: int, change: Advance) -> bool:
+    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
         part = self.parts[partition]
         if (-1 if part.applied is None else part.applied) != expected:
             return False
@@ -94,6 +94,7 @@ class MemoryStore:
             self.topics += [record for _, record in change.emitted]
         else:
             part.outbox |= dict(change.emitted)
+        await self.sent(partition, sent)
         part.applied, part.checksum = change.last, change.checksum
         return True
 

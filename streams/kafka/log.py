@@ -23,8 +23,7 @@ READ_SECONDS = 15.0
 
 def log_record(record: ConsumerRecord) -> LogRecord:
     """A record as the agents see it."""
-    headers = tuple((name, value or b"") for name, value in record.headers)
-    return LogRecord(record.offset, record.key or b"", record.value or b"", headers)
+    return LogRecord(record.offset, record.key or b"", record.value or b"", tuple(record.headers))
 
 
 def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsumer:
@@ -99,12 +98,13 @@ class KafkaLog:
 class KafkaProducer:
     """DecisionSink and IngestLog: idempotent, acknowledged by all in-sync replicas, partition always given.
 
-    A producer whose sequence of a partition has a hole can never write there again, so after an error that would not
+    `linger_ms` gathers what is sent into fewer requests, where nobody waits for it. A producer whose sequence of a partition has a hole can never write there again, so after an error that would not
     pass by itself it is replaced by a new one.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, linger_ms: int = 0) -> None:
         self._cluster = cluster
+        self._linger_ms = linger_ms
         self._producer = self._new()
         self._replacing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -171,7 +171,7 @@ class KafkaProducer:
             bootstrap_servers=self._cluster.servers,
             enable_idempotence=True,
             acks="all",
-            linger_ms=0,
+            linger_ms=self._linger_ms,
             max_request_size=MAX_RECORD_BYTES,
             request_timeout_ms=10_000,
         )

@@ -5,6 +5,7 @@
 --       n (entry row seq body)*n               live entries; body '' points to decision seq
 --       n (name blob)*n                        into the outbox          (a log and topics elsewhere)
 --       n (ends stream topic key value headers)*n   into topic streams   (standalone)
+--       n name*n                               out of the outbox: they are in their topics
 -- Everything is checked before the first write: a script that fails half way keeps what it wrote.
 local state, rows, ids, live, outbox, dirty = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local applied = redis.call('HGET', state, 'applied') or '-1'
@@ -65,6 +66,7 @@ for _ = 1, tonumber(take()) do
   local n = redis.call('HINCRBY', ends, topic, 1)
   redis.call('XADD', stream, n .. '-0', 'k', key, 'v', value, 'h', headers)
 end
+for _ = 1, tonumber(take()) do redis.call('HDEL', outbox, take()) end
 redis.call('HSET', state, 'applied', ARGV[2], 'sum', ARGV[3])
 local high = redis.call('HGET', state, 'high')
 if not high or tonumber(high) < tonumber(ARGV[2]) then redis.call('HSET', state, 'high', ARGV[2]) end

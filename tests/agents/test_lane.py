@@ -102,10 +102,11 @@ async def test_every_answer_gets_a_decision_in_order(world: World) -> None:
         lane.offer(world.batch(0, 7))
         lane.offer(world.batch(7, 30))
         await world.until_acked(29)
+        await lane.stop()
+        await until(lambda: not world.store.parts[0].outbox)
     assert len(world.sent(topics.DECISIONS)) == 30
     assert len(world.sent(topics.LEARNING)) == 30
     assert world.acked == sorted(world.acked)
-    assert not world.store.parts[0].outbox
     await world.check_against_reference()
 
 
@@ -192,7 +193,7 @@ async def test_an_unknown_outcome_of_the_view_is_recovered(world: World, lost: s
     class ShakyStore(MemoryStore):
         failures = 3
 
-        async def advance(self, partition: int, expected: int, change: Advance) -> bool:
+        async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
             if self.failures and change.last >= 5:
                 self.failures -= 1
                 if lost == "after":
