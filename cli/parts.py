@@ -51,8 +51,8 @@ def cluster_of(settings: Settings) -> Cluster:
 
 
 @asynccontextmanager
-async def shared_parts(settings: Settings, *, linger_ms: int = 0) -> AsyncIterator[Shared]:
-    """Connect what both need; `linger_ms` is the producer's. Raises Misconfigured or Unavailable."""
+async def shared_parts(settings: Settings, *, gather_seconds: float = 0.0) -> AsyncIterator[Shared]:
+    """Connect what both need; `gather_seconds` is the producer's. Raises Misconfigured or Unavailable."""
     url = redis_url(settings)
     async with AsyncExitStack() as stack:
 
@@ -73,7 +73,7 @@ async def shared_parts(settings: Settings, *, linger_ms: int = 0) -> AsyncIterat
 
         cluster = cluster_of(settings)
         await ensure_topics(cluster)
-        producer = KafkaProducer(cluster, linger_ms=linger_ms)
+        producer = KafkaProducer(cluster, gather_seconds=gather_seconds)
         await producer.start()
         stack.push_async_callback(producer.stop)
         shared = KafkaShared(cluster, producer)

@@ -18,7 +18,8 @@ from schemas.errors import Misconfigured, Unavailable
 
 JARS = Path.home() / ".cache" / "segue" / "kafka-4.1.0"
 START_SECONDS = 60.0
-HEAP = "-Xmx768m"
+JVM = ("-Xms512m", "-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+"""Little for the compiler and the collector: a trial broker lives for minutes and shares the machine with what it serves."""
 _LOG4J = """<Configuration status="WARN"><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console>
 </Appenders><Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>"""
 
@@ -101,7 +102,7 @@ class LocalKafka:
 
     def start_node(self, node: Node) -> None:
         """Start a node that was formatted before."""
-        command = ["java", HEAP, f"-Dlog4j2.configurationFile={node.folder / 'log4j2.xml'}", "-cp", f"{JARS}/*",
+        command = ["java", *JVM, f"-Dlog4j2.configurationFile={node.folder / 'log4j2.xml'}", "-cp", f"{JARS}/*",
                    "kafka.Kafka", str(node.folder / "server.properties")]  # fmt: skip
         with (node.folder / "broker.log").open("ab") as log:
             node.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -17,6 +17,9 @@ from schemas.interaction import LogRecord, Outgoing
 from streams.kafka.names import Cluster
 
 MAX_RECORD_BYTES = 2 * 1024 * 1024
+MAX_BATCH_BYTES = 1024 * 1024
+"""aiokafka has one batch a partition under way, and its default of 16 KiB holds eight decisions."""
+
 SEND_SECONDS = 5.0
 READ_SECONDS = 15.0
 
@@ -98,13 +101,15 @@ class KafkaLog:
 class KafkaProducer:
     """DecisionSink and IngestLog: idempotent, acknowledged by all in-sync replicas, partition always given.
 
-    `linger_ms` gathers what is sent into fewer requests, where nobody waits for it. A producer whose sequence of a partition has a hole can never write there again, so after an error that would not
+    `gather_seconds` gathers what is sent into few requests, where nobody waits for it: unlike Kafka's own linger, which is
+    counted for each partition, this is one request for all of them. A producer whose sequence of a partition has a hole can never write there again, so after an error that would not
     pass by itself it is replaced by a new one.
     """
 
-    def __init__(self, cluster: Cluster, *, linger_ms: int = 0) -> None:
+    def __init__(self, cluster: Cluster, *, gather_seconds: float = 0.0) -> None:
         self._cluster = cluster
-        self._linger_ms = linger_ms
+        self._gather_seconds = gather_seconds
+        self._gathering: asyncio.Future[None] | None = None
         self._producer = self._new()
         self._replacing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -127,6 +132,8 @@ class KafkaProducer:
 
         Raises Halt for a record that no retry would bring in.
         """
+        if self._gather_seconds:
+            await self._gathered()
         producer = self._producer
         try:
             async with asyncio.timeout(SEND_SECONDS):
@@ -144,6 +151,19 @@ class KafkaProducer:
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         await self.append(records)
+
+    async def _gathered(self) -> None:
+        """Returns to all who ask meanwhile at once."""
+        if self._gathering is None:
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.create_future()
+            loop.call_later(self._gather_seconds, self._go)
+        await asyncio.shield(self._gathering)
+
+    def _go(self) -> None:
+        gathering, self._gathering = self._gathering, None
+        if gathering is not None and not gathering.done():
+            gathering.set_result(None)
 
     async def _send(self, producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[Any]:
         topic, headers = self._cluster.topic(record.topic), list(record.headers)
@@ -171,7 +191,8 @@ class KafkaProducer:
             bootstrap_servers=self._cluster.servers,
             enable_idempotence=True,
             acks="all",
-            linger_ms=self._linger_ms,
+            linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
             request_timeout_ms=10_000,
         )
