@@ -21,6 +21,7 @@ from schemas import topics
 from schemas.codec import decode_learning
 from schemas.decision import LearningRecord
 from schemas.errors import Rejection
+from schemas.interaction import LogRecord
 from schemas.population import PopulationChange, PopulationRecord, encode_population
 
 EVERY_RESPONSES = 256
@@ -131,11 +132,13 @@ class Calibrate:
         self._told(learner.course, learner.version)
 
     async def _append(self, change: PopulationChange, name: str, *, full: bool) -> None:
+        """Into the topic, and at once into this worker's own book: gateways stamp it as soon as they have read it."""
         key = f"{change.tenant}/{change.course}/{change.version}/{name}{'/full' if full else ''}".encode()
         pieces = in_pieces(change)
         for number, piece in enumerate(pieces):
             value = encode_population(PopulationRecord(hash=name, full=full, piece=number, pieces=len(pieces), change=piece))
             await retry(_appending(self._log, key, value))
+            self._books.populations.add(LogRecord(0, key, value))
 
 
 def in_pieces(change: PopulationChange) -> list[PopulationChange]:

@@ -153,15 +153,15 @@ def make_app(parts: Gateway) -> ASGIApp:
 
     generated = app.openapi
     app.openapi = lambda: openapi.with_components(generated())  # type: ignore[method-assign]
-    return _shortcut(app, post_events)
+    return _shortcut(app, {("POST", "/v1/events"): post_events, ("GET", "/.well-known/mercure"): get_topic})
 
 
-def _shortcut(app: ASGIApp, post_events: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
-    """POST /v1/events goes straight to its function; walking through the framework's layers cost more than the work."""
+def _shortcut(app: ASGIApp, straight: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]]) -> ASGIApp:
+    """The way in and the way out go straight to their functions; the framework's layers cost more than the work."""
 
-    async def answer(request: Request) -> Response:
+    async def answer(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
         try:
-            return await post_events(request)
+            return await handle(request)
         except Rejection as rejection:
             return rejected(rejection)
         except Unavailable as fault:
@@ -170,11 +170,12 @@ def _shortcut(app: ASGIApp, post_events: Callable[[Request], Awaitable[Response]
             return problem(fault.status_code, "http", str(fault.detail))
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/v1/events" and scope["method"] == "POST":
-            response = await answer(Request(scope, receive))
-            await response(scope, receive, send)
-        else:
+        handle = straight.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if handle is None:
             await app(scope, receive, send)
+            return
+        response = await answer(handle, Request(scope, receive))
+        await response(scope, receive, send)
 
     return serve
 

@@ -45,13 +45,10 @@ def sigmoid(z: float) -> float:
 
 def features(row: Row, item: str | None, skills: Sequence[str], shown_ms: int) -> list[float]:
     """Values in the order of NAMES. `item` None means a typical item never met; `shown_ms` -1 an unknown moment."""
-    states = [row.skills.get(hash32(name), _NEW) for name in skills] or [_NEW]
-    share = 1.0 / len(states)
     met = row.items.get(hash32(item)) if item is not None else None
     moment = tenths(row, shown_ms)
     log1p = math.log1p
-    skill_wins = share * total(log1p(s.wins) for s in states)
-    skill_fails = share * total(log1p(s.tries - s.wins) for s in states)
+    skill_wins, skill_fails, skill_residual, skill_gap = _of_skills(row, skills, moment)
     all_wins, all_fails = log1p(row.wins), log1p(row.tries - row.wins)
     return [
         1.0,
@@ -63,15 +60,31 @@ def features(row: Row, item: str | None, skills: Sequence[str], shown_ms: int) -
         log1p(met.tries - met.wins) if met else 0.0,
         skill_wins - skill_fails,
         all_wins - all_fails,
-        share * total(s.residual for s in states),
+        skill_residual,
         row.residual_fast,
         row.residual_slow,
-        share * total(gap_since(moment, s.last) for s in states),
+        skill_gap,
         gap_since(moment, met.last) if met else 0.0,
         0.0 if met else 1.0,
         max(-10, min(10, row.streak)) / 10.0,
         row.last_outcome - 0.5 if row.last_outcome < 2 else 0.0,
     ]
+
+
+def _of_skills(row: Row, skills: Sequence[str], moment: int) -> tuple[float, float, float, float]:
+    """Wins, fails, residual and gap, each the mean over the skills; a skill never met counts as new."""
+    if len(skills) == 1:
+        state = row.skills.get(hash32(skills[0]), _NEW)
+        wins, fails = math.log1p(state.wins), math.log1p(state.tries - state.wins)
+        return wins, fails, state.residual, gap_since(moment, state.last)
+    states = [row.skills.get(hash32(name), _NEW) for name in skills] or [_NEW]
+    share = 1.0 / len(states)
+    return (
+        share * total(math.log1p(s.wins) for s in states),
+        share * total(math.log1p(s.tries - s.wins) for s in states),
+        share * total(s.residual for s in states),
+        share * total(gap_since(moment, s.last) for s in states),
+    )
 
 
 def tenths(row: Row, at_ms: int) -> int:

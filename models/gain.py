@@ -9,7 +9,6 @@ when success is likely but not certain; the factors are those of the policy page
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from models.knowledge import Masteries
@@ -74,22 +73,15 @@ def score(view: View, segment: Segment) -> Score:
     entry = view.plan.entries[view.course.places[segment.id]]
     factor = _factor(view, entry)
     terms = tuple((f"gain:{skill}", factor * weight * view.gain(skill)) for skill, weight in entry.skills)
-    return Score(segment, values(view, (entry,))[0], terms)
+    return Score(segment, value(view, entry), terms)
 
 
-def values(view: View, entries: Sequence[Entry]) -> list[float]:
-    """The scores' values alone, for ranking many."""
-    found, segments, pace, goal, gains = [], view.row.segments, view.pace, view.row.goal, view.gains
-    for entry in entries:
-        factor = SEEN_DISCOUNT[segments.get(entry.key, 0) & SEEN_MASK] * entry.rate / pace
-        if goal:
-            factor = _factor(view, entry)
-        value = 0.0
-        for skill, weight in entry.skills:
-            gain = gains.get(skill)
-            value += factor * weight * (view.gain(skill) if gain is None else gain)
-        found.append(value)
-    return found
+def value(view: View, entry: Entry) -> float:
+    """The score's value alone."""
+    factor, whole = _factor(view, entry), 0.0
+    for skill, weight in entry.skills:
+        whole += factor * weight * view.gain(skill)
+    return whole
 
 
 def _factor(view: View, entry: Entry) -> float:

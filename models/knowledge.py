@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log1p
+from operator import mul
 from typing import NamedTuple
 
 from models.features import NAMES, features, gap_since, sigmoid, tenths
@@ -43,7 +44,7 @@ def predict(row: Row, population: Population, item: str | None, skills: Sequence
     """Probability of a right answer. Changes nothing. `item` None asks about a typical item of `skills`."""
     phi = features(row, item, skills, shown_ms)
     own = ability(row, skills)
-    z = own + population.skill_effect(skills) + total(w * x for w, x in zip(population.weights, phi, strict=True))
+    z = own + population.skill_effect(skills) + total(map(mul, population.weights, phi))
     if item is not None:
         z += population.item(item)[0]
     return Prediction(sigmoid(z), z, own, phi)
@@ -60,7 +61,7 @@ class Masteries:
     def __init__(self, row: Row, population: Population, now_ms: int) -> None:
         phi = features(row, None, (), now_ms)
         weights = population.weights
-        self._common = row.theta + total(w * x for w, x in zip(weights, phi, strict=True))
+        self._common = row.theta + total(map(mul, weights, phi))
         self._skill_weights = tuple(weights[place] for place in SKILL_PLACES)
         self._row, self._population = row, population
         self._moment = tenths(row, now_ms)

@@ -23,10 +23,14 @@ class Entry(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A course's segments in the authored order, and how much more each skill counts for those that build on it."""
+    """A course's segments in the authored order, and how much more each skill counts for those that build on it.
+
+    `lean` has of each entry what ranking reads: key, rate, free, skills, bit.
+    """
 
     entries: tuple[Entry, ...]
     ahead: dict[str, float]
+    lean: tuple[tuple[int, float, bool, tuple[tuple[str, float], ...], int], ...]
 
 
 def plan_of(course: Course) -> Plan:
@@ -42,4 +46,5 @@ def _made(course: Course) -> Plan:
         Entry(s, hash32(s.id), PRIORITY[s.priority] / s.minutes, not s.prerequisites, tuple(s.skills.items()), 1 << place)
         for place, s in enumerate(course.segments)
     )
-    return Plan(entries, {skill: 1.0 + DOWNSTREAM * count for skill, count in course.downstream.items()})
+    ahead = {skill: 1.0 + DOWNSTREAM * count for skill, count in course.downstream.items()}
+    return Plan(entries, ahead, tuple((e.key, e.rate, e.free, e.skills, e.bit) for e in entries))

@@ -11,8 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.gain import Score, View, score, values
-from models.plan import Entry
+from models.gain import SEEN_DISCOUNT, Score, View, score, value
 from models.row import ANY_MARK, COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SEEN_MASK, SHOWN_SHIFT, SKIPPED, WAIVED, Row
 from models.sums import total
 from schemas.course import Course, Segment
@@ -47,9 +46,8 @@ class Choice:
 
 def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
     """Choose for the decision called `decision`. `asked_for` is a segment that the learner asked for."""
-    entries = eligible(view)
-    allowed = [entry.segment for entry in entries]
-    bitmap = sum(entry.bit for entry in entries)
+    places, worth, bitmap = ranked(view)
+    allowed = [view.plan.entries[place].segment for place in places]
     authored = next_authored(view)
     wanted = None if asked_for is None else view.course.by_id.get(asked_for)
     if wanted is not None and prerequisites_met(view, wanted):
@@ -61,21 +59,34 @@ def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
         return Choice(due, "compulsory", 1.0, True, False, score(view, due), None, bitmap, authored)
     if view.row.flags & DO_NOT_PERSONALISE:
         return Choice(allowed[0], "authored", 1.0, True, False, score(view, allowed[0]), None, bitmap, authored)
-    return _explore(view, decision, entries, bitmap, authored)
+    return _explore(view, decision, allowed, worth, bitmap, authored)
 
 
-def eligible(view: View) -> list[Entry]:
-    """The segments that nothing removes, in the authored order; plain cases are seen without asking for reasons."""
-    row, known = view.row, view.row.segments
-    if row.format:
-        return [entry for entry in view.plan.entries if removal(view, entry.segment) is None]
-    found, seq = [], row.seq
-    for entry in view.plan.entries:
-        state = known.get(entry.key, 0)
+def ranked(view: View) -> tuple[list[int], list[float], int]:
+    """The segments that nothing removes: their places in the authored order, what each is worth, and their bitmap.
+
+    The one loop over all segments of a course. Plain cases are seen without asking for reasons; what is worked out here
+    is what `removal` and `models.gain.value` say of each segment.
+    """
+    row, plan, pace, gains = view.row, view.plan, view.pace, view.gains
+    state_of, seq, plain = row.segments.get, row.seq, not row.format
+    places, worth, bitmap = [], [], 0
+    for place, (key, rate, free, skills, bit) in enumerate(plan.lean):
+        state = state_of(key, 0)
         rested = not state & SEEN_MASK or (seq - (state >> SHOWN_SHIFT)) & 0xFF >= COOL_DOWN
-        if (entry.free and rested and not state & ANY_MARK) or removal(view, entry.segment) is None:
-            found.append(entry)
-    return found
+        if not (plain and free and rested and not state & ANY_MARK) and removal(view, plan.entries[place].segment):
+            continue
+        if row.goal:
+            whole = value(view, plan.entries[place])
+        else:
+            factor, whole = SEEN_DISCOUNT[state & SEEN_MASK] * rate / pace, 0.0
+            for skill, weight in skills:
+                gain = gains.get(skill)
+                whole += factor * weight * (view.gain(skill) if gain is None else gain)
+        places.append(place)
+        worth.append(whole)
+        bitmap |= bit
+    return places, worth, bitmap
 
 
 def removal(view: View, segment: Segment) -> str | None:
@@ -159,16 +170,16 @@ def _deadline_near(view: View, segment: Segment) -> bool:
     return (view.now_ms - view.row.run_start_ms) / DAY_MS > view.course.required[segment.id] - DEADLINE_NEAR_DAYS
 
 
-def _explore(view: View, decision: str, entries: Sequence[Entry], bitmap: int, authored: Segment | None) -> Choice:
+def _explore(view: View, decision: str, allowed: Sequence[Segment], worth: Sequence[float], bitmap: int,
+             authored: Segment | None) -> Choice:  # fmt: skip
     """Softmax over scores, mixed with a uniform share, drawn with the decision's own seed."""
-    worth = values(view, entries)
     probabilities = _probabilities(worth)
     drawn = _draw(probabilities, chance_of(decision))
     best = worth.index(max(worth))
     second = best if best != drawn else _second(worth, best)
-    runner_up = None if second is None else score(view, entries[second].segment)
+    runner_up = None if second is None else score(view, allowed[second])
     arm = "best" if drawn == best else "explore"
-    chosen = score(view, entries[drawn].segment)
+    chosen = score(view, allowed[drawn])
     return Choice(chosen.segment, arm, probabilities[drawn], False, False, chosen, runner_up, bitmap, authored)
 
 
@@ -181,8 +192,8 @@ def _second(values: Sequence[float], best: int) -> int | None:
 
 
 def _probabilities(values: Sequence[float]) -> list[float]:
-    top = max(values)
-    weights = [math.exp((value - top) / TEMPERATURE) for value in values]
+    top, exp = max(values), math.exp
+    weights = [exp((value - top) / TEMPERATURE) for value in values]
     whole = total(weights)
     floor = UNIFORM_SHARE / len(values)
     return [(1.0 - UNIFORM_SHARE) * weight / whole + floor for weight in weights]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.step import step
-from models.gain import View
-from models.policy import UNIFORM_SHARE, Choice, choose, eligible, removal
+from models.gain import View, score
+from models.policy import UNIFORM_SHARE, Choice, choose, ranked, removal
 from models.population import Population
 from models.row import COMPLETED, Row
 from schemas.codec import decode_decision
@@ -129,7 +129,10 @@ def test_the_quick_way_to_what_is_eligible_agrees_with_the_reasons(states: dict[
     place = view(format=form, segments={hash32(name): state for name, state in states.items()})
     place.row.seq = seq
     expected = [segment.id for segment in COURSE.segments if removal(place, segment) is None]
-    assert [entry.segment.id for entry in eligible(place)] == expected
+    places, worth, bitmap = ranked(place)
+    assert [COURSE.segments[at].id for at in places] == expected
+    assert worth == [score(place, COURSE.segments[at]).value for at in places]
+    assert bitmap == sum(1 << at for at in places)
 
 
 moves = st.lists(
