@@ -137,10 +137,18 @@ class Lane:
             async with asyncio.timeout(IDLE_SECONDS):
                 await self._arrived.wait()
         except TimeoutError:
-            await self._forget_told()
-            if await self.ports.store.rows(self.partition, self.applied, ()) is None:
-                raise Doubt("the view moved while the lane was idle") from None
+            await self._check_idle()
             self._seen = max(self._seen, await self.ports.log.end(self.partition) - 1)
+
+    async def _check_idle(self) -> None:
+        """A store that lost its last seconds may stand elsewhere, or hold again what was sent and taken out."""
+        self._raise_failed_tasks()
+        await self._forget_told()
+        look = await self.ports.store.look(self.partition)
+        if (-1 if look.applied is None else look.applied) != self.applied or look.rebuilding:
+            raise Doubt("the view moved while the lane was idle")
+        if look.outbox and not self._sends and not self._told:
+            raise Doubt("the outbox holds what nobody sends")
 
     async def _next_records(self) -> Sequence[LogRecord]:
         """The next run of records, W + 1 and on without holes; what the transport did not bring is read from the log.

@@ -27,6 +27,9 @@ log = logger(__name__)
 Decided = tuple[str, int, bytes]
 """Row key, seq, body."""
 
+GONE = b""
+"""In place of a body: decisions up to this one were made, but the rebuilt view no longer has them."""
+
 
 class Subscription:
     """One connection's queue. `None` in it says: cut off, come back with your cursor."""
@@ -168,7 +171,10 @@ class Hub:
             if partition_of(owner.tenant, owner.learner, self._partitions) != partition:
                 continue
             tail = await self._tail_of(partition, row)
-            for seq, body in tail.bodies:
+            told = [*tail.bodies]
+            if tail.newest > (told[-1][0] if told else 0):
+                told.append((tail.newest, GONE))
+            for seq, body in told:
                 for subscription in self._subscribers.get(row, ()):
                     subscription.push(row, seq, body)
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
-from delivery.hub import Hub, Subscription
+from delivery.hub import GONE, Hub, Subscription
 from delivery.ports import LiveView
 from delivery.session import Session, read_cursor
 from runtime import metrics
@@ -86,6 +86,11 @@ async def _frames(session: Session, missed: list[tuple[str, int, bytes]], subscr
             yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")
     while (decided := await subscription.next()) is not None:
         row, seq, body = decided
+        if body == GONE:
+            if session.told.get(row, 0) < seq:
+                yield ServerSentEvent(f"{row} {session.told.get(row, 0) + 1} {seq}", event="gap", sep="\n")
+                session.take(row, seq)
+            continue
         for lost_seq, lost_body in await _between(session, row, seq, view, partitions):
             if session.take(row, lost_seq):
                 yield ServerSentEvent(lost_body.decode(), id=session.cursor(), sep="\n")

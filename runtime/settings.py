@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     app: str = Field(default="segue", description="Consumer group and prefix of transactional ids.")
     topic_prefix: str = Field(default="", description="Put before every topic name in Kafka.")
     replication: int = Field(default=1, ge=1, le=9)
-    partitions: int = Field(default=8, ge=1, le=1024)
+    partitions: int = Field(default=4, ge=1, le=1024)
     host: str = "127.0.0.1"
     behind_loopback: bool = Field(
         default=False, description="Only loopback reaches the port although SEGUE_HOST is wider, as in a container."

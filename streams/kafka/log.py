@@ -102,8 +102,8 @@ class KafkaProducer:
     """DecisionSink and IngestLog: idempotent, acknowledged by all in-sync replicas, partition always given.
 
     `gather_seconds` gathers what is sent into few requests, where nobody waits for it: unlike Kafka's own linger, which is
-    counted for each partition, this is one request for all of them. A producer whose sequence of a partition has a hole can never write there again, so after an error that would not
-    pass by itself it is replaced by a new one.
+    counted for each partition, this is one request for all of them. A producer whose sequence of a partition has a hole
+    can never write there again, so after an error that would not pass by itself it is replaced by a new one.
     """
 
     def __init__(self, cluster: Cluster, *, gather_seconds: float = 0.0) -> None:
