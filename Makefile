@@ -6,7 +6,7 @@ UV := .bootstrap/bin/uv
 RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo test check replay fmt up clean bench-latency
+.PHONY: help setup demo test check replay fmt up clean bench-latency bench-ledger
 
 help: ## Print the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ fmt: setup ## Format the code
 
 clean: ## Remove the virtual environment and caches
 	rm -rf .venv .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+bench-ledger: setup ## Faults while events flow, then the count: make bench-ledger [KILLS=100] [BROKER=standalone,kafka]
+	@$(RUN)/python -m benchmarks.ledger $(if $(KILLS),$(KILLS),$(if $(QUICK),15,100)) $(if $(BROKER),$(BROKER),"standalone,kafka")
 
 bench-latency: setup ## Event to decision beside bare echoes: make bench-latency [BROKER=standalone,kafka] [QUICK=1]
 	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.latency $(if $(BROKER),$(BROKER),"standalone,kafka")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from models.population import Population
 from schemas.course import Course
 from schemas.interaction import LogRecord, Outgoing
+
+if TYPE_CHECKING:
+    from models.population import Population
 
 
 class Batch(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 
 PARENT = "SEGUE_PARENT"
+STANDBY = "SEGUE_STANDBY"
 GC_THRESHOLD = (20_000, 50, 100)
 """Rows and records are made and dropped by the hundred, and hardly anything in them forms a circle."""
 
@@ -35,6 +36,12 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
+
+
+def await_turn() -> None:
+    """A spare waits here, with everything loaded, until its supervisor says go; without one there is nothing to do."""
+    if os.environ.pop(STANDBY, "") and not sys.stdin.readline():
+        sys.exit(0)
 
 
 def stop_signal() -> asyncio.Event:

@@ -30,6 +30,12 @@ GATHER_SECONDS = 0.05
 """Decisions are with the player before they are sent to their topic, so they may wait for company."""
 
 
+def load(settings: Settings) -> None:
+    """Import what only some workers need, so that a spare has it."""
+    if settings.broker == "kafka":
+        import cli.kafka_worker  # noqa: F401
+
+
 async def run_worker(settings: Settings) -> None:
     """Work until told to stop; a bug anywhere ends the process loudly, and the supervisor starts a new one."""
     stop = stop_signal()

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agents.books import TopicBooks
-from agents.compute import CachedRow, RowCache, Versions, compute, decode, stamp_of
+from agents.compute import CachedRow, Computed, Decoded, RowCache, Versions, compute, decode, stamp_of
 from agents.ports import EventLog, SharedLog
 from agents.window import IdWindow
+from schemas import topics
 from schemas.errors import Rejection
 from schemas.interaction import Interaction, LogRecord
 
@@ -28,6 +29,7 @@ class Reference:
     applied: int = 0
     duplicates: int = 0
     rejected: int = 0
+    applied_ids: set[str] = field(default_factory=set)
 
 
 class Reader(Protocol):
@@ -64,8 +66,18 @@ async def _run_partition(partition: int, partitions: int, log: Reader, books: To
         found.rows |= {write.key: write.packed for write in done.change.rows}
         found.decisions |= {(e.row, e.seq): e.body for e in done.change.live if e.body is not None}
         found.applied += done.applied
+        found.applied_ids |= _applied_ids(decoded, done)
         found.duplicates += done.duplicates
         found.rejected += len(done.rejects)
+
+
+def _applied_ids(decoded: Sequence[Decoded], done: Computed) -> set[str]:
+    """Ids of the events that changed a row: those of the batch that were neither rejected nor pointed back."""
+    back = {entry.offset for entry in done.change.live if entry.body is None}
+    out = {int(name.split(":")[0]) for name, record in done.change.emitted if record.topic == topics.REJECTS}
+    return {
+        str(said.event.id) for record, said in decoded if not isinstance(said, Rejection) and record.offset not in back | out
+    }
 
 
 def _versions(books: TopicBooks, said: Interaction) -> Versions:

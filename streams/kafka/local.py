@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -65,27 +66,35 @@ class Node:
     port: int
     controller_port: int
     folder: Path
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
 
 @dataclass
 class LocalKafka:
-    """One node, or a cluster of three with replication 3 and min ISR 2. Use `start` and `stop`."""
+    """One node, or a cluster of three with replication 3 and min ISR 2. Use `start` and `stop`.
+
+    `hosts`: an address of this machine for each node, where loopback will not do.
+    """
 
     folder: Path
     size: int = 1
+    hosts: Sequence[str] = ()
     nodes: list[Node] = field(default_factory=list)
 
     @property
     def servers(self) -> str:
         """Bootstrap servers."""
-        return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return ",".join(f"{node.host}:{node.port}" for node in self.nodes)
 
     def start(self) -> None:
         """Format and start every node; returns when all of them listen."""
         jars = fetch_jars()
         ports = free_ports(2 * self.size)
-        self.nodes = [Node(n + 1, ports[2 * n], ports[2 * n + 1], self.folder / f"node-{n + 1}") for n in range(self.size)]
+        hosts = self.hosts or ["127.0.0.1"] * self.size
+        self.nodes = [
+            Node(n + 1, ports[2 * n], ports[2 * n + 1], self.folder / f"node-{n + 1}", hosts[n]) for n in range(self.size)
+        ]
         cluster = self._tool(jars, "random-uuid").strip()
         directories = [self._tool(jars, "random-uuid").strip() for _ in self.nodes]
         voters = ",".join(
@@ -98,7 +107,7 @@ class LocalKafka:
         for node in self.nodes:
             self.start_node(node)
         for node in self.nodes:
-            self._wait(node)
+            self.wait_for(node)
 
     def start_node(self, node: Node) -> None:
         """Start a node that was formatted before."""
@@ -114,10 +123,11 @@ class LocalKafka:
                 node.process.kill()
                 node.process.wait()
 
-    def _wait(self, node: Node) -> None:
+    def wait_for(self, node: Node) -> None:
+        """Returns when a node listens. Raises Unavailable with its last words."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", node.port), 0.2):
+            with suppress(OSError), socket.create_connection((node.host, node.port), 0.2):
                 return
             if node.process is not None and node.process.poll() is not None:
                 break
@@ -132,8 +142,8 @@ class LocalKafka:
             "process.roles": "broker,controller",
             "node.id": node.number,
             "controller.quorum.bootstrap.servers": quorum,
-            "listeners": f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
+            "listeners": f"PLAINTEXT://{node.host}:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{node.host}:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",

@@ -146,11 +146,15 @@ class Reader:
 
     async def _check_rows(self, expected: dict[str, bytes]) -> None:
         for key, packed in expected.items():
-            owner = RowId.parse(key)
-            partition = partition_of(owner.tenant, owner.learner, self.settings.partitions)
-            look = await self.view.look(partition)
-            rows = await self.view.rows(partition, look.applied or 0, [key])
-            assert rows is not None and rows[0].packed == packed, f"row {key} is not that of a pure run"
+            assert await self.row(key) == packed, f"row {key} is not that of a pure run"
+
+    async def row(self, key: str) -> bytes | None:
+        """A row as the view holds it."""
+        owner = RowId.parse(key)
+        partition = partition_of(owner.tenant, owner.learner, self.settings.partitions)
+        look = await self.view.look(partition)
+        rows = await self.view.rows(partition, look.applied or 0, [key])
+        return None if rows is None else rows[0].packed
 
     async def _decisions(self) -> dict[str, set[bytes]]:
         told: dict[str, set[bytes]] = defaultdict(set)
@@ -170,7 +174,7 @@ async def reader(running: Running) -> AsyncIterator[Reader]:
             log = StandaloneLog(client, settings.partitions)
 
             async def stream(topic: str) -> list[tuple[int, Any]]:
-                return [(p, r) for p in range(PARTITIONS) for r in await log.read_topic(topic, p, 0, 1_000_000)]
+                return [(p, r) for p in range(settings.partitions) for r in await log.read_topic(topic, p, 0, 1_000_000)]
 
             view = RedisView(client, settings.partitions, direct=True)
             yield Reader(settings, log, StandaloneShared(client, lambda: client), view, stream)
@@ -185,7 +189,7 @@ async def reader(running: Running) -> AsyncIterator[Reader]:
         stack.push_async_callback(shared.stop)
 
         async def whole(topic: str) -> list[tuple[int, Any]]:
-            places = [TopicPartition(cluster.topic(topic), p) for p in range(PARTITIONS)]
+            places = [TopicPartition(cluster.topic(topic), p) for p in range(settings.partitions)]
             found: list[tuple[int, Any]] = []
             tail = consumer(cluster)
             await tail.start()
