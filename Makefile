@@ -6,7 +6,7 @@ UV := .bootstrap/bin/uv
 RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo test check replay fmt up clean bench-latency bench-ledger
+.PHONY: help setup demo test check replay fmt up clean faults bench-latency bench-ledger bench-throughput
 
 help: ## Print the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,7 +47,13 @@ fmt: setup ## Format the code
 	@$(RUN)/ruff format . && $(RUN)/ruff check --fix .
 
 clean: ## Remove the virtual environment and caches
-	rm -rf .venv .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+bench-throughput: setup ## One worker flat out beside peers running the same step: make bench-throughput [QUICK=1]
+	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.throughput
+
+faults: setup ## The fault matrix, every row, and thousands of simulated runs of the protocol
+	@SEGUE_FAULTS=all SEGUE_TRIALS=1000 $(RUN)/python -m tests.run tests/faults tests/protocol
 
 bench-ledger: setup ## Faults while events flow, then the count: make bench-ledger [KILLS=100] [BROKER=standalone,kafka]
 	@$(RUN)/python -m benchmarks.ledger $(if $(KILLS),$(KILLS),$(if $(QUICK),15,100)) $(if $(BROKER),$(BROKER),"standalone,kafka")

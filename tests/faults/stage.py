@@ -223,6 +223,8 @@ class Stage:
     async def slow_network(self) -> None:
         """9: 200 ms and 2 % loss between a worker and the brokers."""
         assert self.network is not None
+        if not self.network.can_be_slow():
+            return
         self.network.slow()
         await asyncio.sleep(6.0)
         self.network.quick()
@@ -265,5 +267,8 @@ def stage(broker: str, folder: Path, random: Random, *, brokers: int = 3, networ
             child.command = [*net.prefix, *child.command]
             child.dismiss()
             _signal(child, signal.SIGTERM)
-        time.sleep(0.5)
+        settled = time.monotonic() + (12.0 if broker == "kafka" else 8.0)
+        while time.monotonic() < settled:
+            service.tend()
+            time.sleep(0.2)
         yield Stage(service, settings, kafka, net, random)

@@ -1,0 +1,176 @@
+"""The fault matrix on real processes. The quick rows run with every test; `make faults` runs them all, one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from cli.service import tended
+from simulator.client import Client
+from streams.kafka.local import missing_tools
+from streams.wire import Wire
+from tests.e2e.harness import Running, reader, until
+from tests.factories import course_json
+from tests.faults.chaos import under_fire
+from tests.faults.network import missing
+from tests.faults.stage import Stage, faults_of, stage
+from tests.require import need
+
+ALL = os.environ.get("SEGUE_FAULTS") == "all"
+CLEAN = dict.fromkeys(("lost", "double", "phantom", "gaps", "conflicts", "rows_differ"), 0)
+
+
+def check(found: dict[str, Any]) -> None:
+    """Nothing lost, nothing twice, no two stories."""
+    assert {name: found[name] for name in CLEAN} == CLEAN, found
+    assert found["accepted"] > 200 and found["decisions_seen_by_subscribers"] > 10
+
+
+@pytest.mark.slow
+def test_standalone_survives_what_hits_it(tmp_path: Path) -> None:
+    faults = ("kill_worker", "poison", "kill_gateway", "corrupt_row", "kill_store", "stop_worker", "later_schema")
+    check(under_fire("standalone", tmp_path, faults))
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+def test_kafka_survives_zombies_and_a_store_without_memory(tmp_path: Path) -> None:
+    need("kafka", missing_tools())
+    check(under_fire("kafka", tmp_path, ("freeze_worker", "wipe_store", "store_forgets", "poison", "kill_both"), brokers=1))
+
+
+def post(place: Stage, learner: str, **headers: str) -> httpx.Response:
+    """One answer of a learner."""
+    event = {"id": str(uuid4()), "type": "answered", "learner": learner, "course": "tiny", "segment": "a1", "item": "i",
+             "correct": True, "latency_ms": 900}  # fmt: skip
+    given = {"Authorization": f"Bearer {place.service.key}", **headers}
+    return httpx.post(f"{place.service.url}/v1/events", json=event, headers=given, timeout=20.0)
+
+
+async def publish(place: Stage) -> None:
+    async with Client(place.service.url, place.service.key) as client:
+        await client.publish(course_json())
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+def test_a_broker_that_is_gone_means_503_and_never_a_false_202(tmp_path: Path) -> None:
+    need("kafka", missing_tools())
+    with stage("kafka", tmp_path, Random(1), brokers=1) as place:
+
+        async def go() -> None:
+            assert place.kafka is not None
+            await publish(place)
+            assert (await asyncio.to_thread(post, place, "ana")).status_code == 202
+            (node,) = place.kafka.nodes
+            assert node.process is not None
+            node.process.kill()
+            node.process.wait()
+            answers = await asyncio.gather(*(asyncio.to_thread(post, place, f"l{n}") for n in range(4)))
+            assert {answer.status_code for answer in answers} == {503}
+            place.kafka.start_node(node)
+            await asyncio.to_thread(place.kafka.wait_for, node)
+
+            async def accepted() -> bool:
+                return (await asyncio.to_thread(post, place, "ana")).status_code == 202
+
+            await until(accepted, 90)
+            async with reader(Running(place.service, place.settings)) as read:
+                await read.check()
+
+        asyncio.run(tended(place.service, go()))
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own, so small that it fills up."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True,
+                             check=False)  # fmt: skip
+    need("mount", None if mounted.returncode == 0 else "mounting a small file system needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+if ALL:
+
+    @pytest.mark.parametrize("fault", faults_of("standalone", network=False))
+    def test_every_fault_standalone(tmp_path: Path, fault: str) -> None:
+        check(under_fire("standalone", tmp_path, (fault, fault)))
+
+    @pytest.mark.parametrize("fault", faults_of("kafka", network=missing() is None))
+    def test_every_fault_on_kafka(tmp_path: Path, fault: str) -> None:
+        check(under_fire("kafka", tmp_path, (fault, fault), network=missing() is None))
+
+    def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
+        with small_disk(tmp_path / "disk", "16m") as disk, stage("standalone", disk, Random(1)) as place:
+
+            async def go() -> None:
+                await publish(place)
+                assert (await asyncio.to_thread(post, place, "ana")).status_code == 202
+                ballast = disk / "ballast"
+                with ballast.open("wb") as full, suppress(OSError):
+                    while True:
+                        full.write(b"x" * 65_536)
+                        full.flush()
+                statuses = set[int]()
+                for number in range(60):
+                    statuses.add((await asyncio.to_thread(post, place, f"l{number}")).status_code)
+                    await asyncio.sleep(0.05)
+                assert 503 in statuses and statuses <= {202, 503}
+                ballast.unlink()
+
+                async def accepted() -> bool:
+                    return (await asyncio.to_thread(post, place, "ana")).status_code == 202
+
+                await until(accepted)
+                async with reader(Running(place.service, place.settings)) as read:
+                    await read.check()
+
+            asyncio.run(tended(place.service, go()))
+
+    def test_ten_thousand_learners_are_rebuilt_while_the_service_answers(tmp_path: Path) -> None:
+        with stage("kafka", tmp_path, Random(1), brokers=1) as place:
+
+            async def go() -> float:
+                await publish(place)
+                async with Client(place.service.url, place.service.key) as client:
+                    for start in range(0, 10_000, 200):
+                        await client.send([
+                            {"id": str(uuid4()), "type": "answered", "learner": f"l{n}", "course": "tiny", "segment": "a1",
+                             "item": "i", "correct": n % 2 == 0, "latency_ms": 900} for n in range(start, start + 200)
+                        ])  # fmt: skip
+                async with reader(Running(place.service, place.settings)) as read:
+                    await read.settled()
+                    await asyncio.sleep(2 * place.settings.checkpoint_seconds)
+                    wire = Wire(place.redis_url)
+                    await wire.call("FLUSHALL")
+                    await wire.aclose()
+                    wiped = time.monotonic()
+                    answer = await asyncio.to_thread(post, place, "l1", Prefer="wait=300")
+                    assert answer.status_code == 200 and answer.json()["segment"], "it answers, by a fallback if need be"
+
+                    async def rebuilt() -> bool:
+                        looks = [await read.view.look(partition) for partition in range(place.settings.partitions)]
+                        return all(look.applied is not None for look in looks)
+
+                    await until(rebuilt)
+                    seconds = time.monotonic() - wiped
+                    counts = await read.check()
+                    assert counts["applied"] == 10_001
+                    return seconds
+
+            print(f"10,000 learners rebuilt in {asyncio.run(tended(place.service, go())):.1f} s")
