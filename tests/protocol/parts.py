@@ -87,7 +87,7 @@ class Trouble:
 def _quietly(act: Callable[[], Any]) -> None:
     try:
         act()
-    except Unavailable:
+    except (Unavailable, Doubt):
         return
 
 
