@@ -10,10 +10,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from models import behaviour, knowledge, policy, timing
+from models import policy
 from models.explain import runner_up, sentence, top_terms
 from models.gain import View
 from models.population import Population
+from models.response import Heard, Response, hear, lesson
 from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
 from schemas.codec import encode_json
 from schemas.course import Course
@@ -23,7 +24,7 @@ from schemas.events import ASKS_FOR_DECISION, Event
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 1
+ENGINE = 2
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 LATE_MS = 24 * 3600 * 1000
@@ -38,16 +39,6 @@ class Outcome:
     seq: int
     decision: bytes | None
     learning: LearningRecord | None
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What updating the row told about the response: for `predicted` and for calibrate."""
-
-    predicted: knowledge.Prediction
-    timing: timing.Timing
-    skills: list[str]
-    pace: float
 
 
 def step(packed: bytes | None, record: Interaction, partition: int, offset: int, course: Course,
@@ -65,7 +56,8 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
         raise RowAhead(f"row {record.row.key} has offset {row.offset} applied, ahead of {offset}")
     row.offset = offset
     at_ms = _moment(event, record.stamp.logged_ms)
-    heard = _update(row, event, at_ms, record.stamp.logged_ms, course, population)
+    answer = _answer(event, at_ms, course) if event.type == "answered" else None
+    heard = _update(row, event, answer, at_ms, record.stamp.logged_ms, population)
     decided = _decide(row, record, course, population, heard, at_ms) if event.type in ASKS_FOR_DECISION else None
     row.engine = ENGINE
     try:
@@ -74,7 +66,7 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
         raise Rejection(Code.ROW_TOO_LARGE, f"The row does not fit its format: {fault}.") from None
     if len(packed_after) > MAX_BYTES:
         raise Rejection(Code.ROW_TOO_LARGE, f"The row would have {len(packed_after)} bytes; {MAX_BYTES} are allowed.")
-    learning = _learning(record, partition, offset, heard) if heard else None
+    learning = _learning(record, partition, offset, answer, heard) if answer and heard else None
     return Outcome(packed_after, row.seq if decided else 0, encode_json(decided) if decided else None, learning)
 
 
@@ -86,7 +78,8 @@ def _moment(event: Event, logged_ms: int) -> int:
     return min(at_ms, logged_ms + LATE_MS) if at_ms >= 0 else UNKNOWN
 
 
-def _update(row: Row, event: Event, at_ms: int, logged_ms: int, course: Course, population: Population) -> Heard | None:
+def _update(row: Row, event: Event, answer: Response | None, at_ms: int, logged_ms: int,
+            population: Population) -> Heard | None:  # fmt: skip
     """Everything that the event changes in the row. Late events are counted, not obeyed."""
     row.events += 1
     if row.run_start_ms == UNKNOWN:
@@ -94,29 +87,15 @@ def _update(row: Row, event: Event, at_ms: int, logged_ms: int, course: Course, 
     if at_ms != UNKNOWN and at_ms < row.run_start_ms - LATE_MS:
         row.late_events += 1
         return None
-    heard = _answered(row, event, at_ms, course, population) if event.type == "answered" else None
-    if heard is None:
+    heard = None
+    if answer is not None:
+        heard = hear(row, answer, population)
+    else:
         _other(row, event)
     if event.segment is not None:
         row.last_segment = hash32(event.segment)
     row.last_at_ms = max(row.last_at_ms, at_ms)
     return heard
-
-
-def _answered(row: Row, event: Event, at_ms: int, course: Course, population: Population) -> Heard:
-    assert event.segment is not None and event.item is not None and event.correct is not None
-    skills = course.skills_of(event.segment, event.item)
-    shown_ms = UNKNOWN if at_ms == UNKNOWN or event.latency_ms is None else at_ms - event.latency_ms
-    item = population.item(event.item)
-    predicted = knowledge.predict(row, population, event.item, skills, shown_ms)
-    timed = timing.read(row, item, event.latency_ms)
-    pace = row.tau
-    behaviour.learn(row, correct=event.correct, attempt=event.attempt, hints=event.hints, timing=timed)
-    timing.learn(row, item, timed)
-    knowledge.learn(
-        row, predicted, event.item, skills, event.correct, shown_ms, max(at_ms, row.last_at_ms), guessed=timed.guessed
-    )
-    return Heard(predicted, timed, skills, pace)
 
 
 def _other(row: Row, event: Event) -> None:
@@ -189,23 +168,21 @@ def _asked_for(event: Event) -> str | None:
     return None
 
 
-def _learning(record: Interaction, partition: int, offset: int, heard: Heard) -> LearningRecord:
-    event = record.event
+def _answer(event: Event, at_ms: int, course: Course) -> Response:
     assert event.segment is not None and event.item is not None and event.correct is not None
-    return LearningRecord(
+    skills = course.skills_of(event.segment, event.item)
+    return Response(event.item, skills, event.correct, at_ms, event.latency_ms, event.attempt, event.hints)
+
+
+def _learning(record: Interaction, partition: int, offset: int, answer: Response, heard: Heard) -> LearningRecord:
+    return lesson(
+        answer,
+        heard,
         tenant=record.stamp.tenant,
-        course=event.course,
+        course=record.event.course,
+        segment=record.event.segment or "",
         partition=partition,
         offset=offset,
-        segment=event.segment,
-        item=event.item,
-        skills=heard.skills,
-        features=heard.predicted.features,
-        ability=heard.predicted.ability,
-        correct=event.correct,
-        log_seconds=heard.timing.log_seconds,
-        pace=heard.pace,
-        guessed=heard.timing.guessed,
         population=record.stamp.population,
         logged_ms=record.stamp.logged_ms,
     )

@@ -1,15 +1,19 @@
-"""The dense features of a response: what the row knows of the learner before the answer counts.
+"""What a prediction looks at: dense features and cells, from the row as it was before the answer counts.
 
-Seventeen numbers, bounded, from the row, the item, its skills and the moment the item was shown. Sources: wins and fails
-by skill and over all after PFA and best-LR (Pavlik, Cen & Koedinger 2009; Gervet et al. 2020); weighted residuals and
-log-ratios after Pavlik & Eglington 2021 (LKT); gaps end where the item was shown, so that the latency of the answer that
-is being predicted cannot leak into its own prediction.
+Dense features are bounded numbers, in the order of NAMES. Sources: wins and fails by skill and over all after PFA and
+best-LR (Pavlik, Cen & Koedinger 2009; Gervet et al. 2020); weighted residuals and log-ratios after Pavlik & Eglington
+2021 (LKT). Cells are bends and interactions: a cell is one combination of values (this item and its last outcomes; this
+skill after that one; a gap of this size), named by a number below CELLS, and has an effect of its own in the population.
+
+Gaps end where the item was shown, so that the latency of the answer that is being predicted cannot leak into its own
+prediction. `item` None asks about a typical item never met: then nothing that belongs to one item or to the moment's
+transition takes part.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from math import exp, log1p
 
 from models.row import Row, SkillState
 from models.sums import total
@@ -33,58 +37,147 @@ NAMES = (
     "item_first_seen",
     "streak",
     "last_outcome",
+    "last_gap",
+    "run",
 )
 MAX_GAP = 20.0
+CELLS = 1 << 18
+"""Cells of a course; two combinations that share a number share an effect."""
+
+(ITEM_RECENT, ITEM_LAG, ITEM_GAP, SKILL_GAP, LAST_GAP, LEVEL, ITEM_BY_RECENT, ITEM_BY_FORM, ITEM_BY_RUN, ITEM_BY_SKILL_LAG,
+ SKILL_BY_RECENT, SKILL_BY_COUNT, SKILL_BY_ALL_RECENT, SKILL_AFTER_SKILL, SKILL_AFTER_ITEM) = range(15)  # fmt: skip
+BIN_KINDS = LEVEL + 1
+"""The kinds below this one have no name, only a value below BINS."""
+
+BINS = 16
+_MASK = CELLS - 1
+_OF = tuple(0x9E3779B1 * (2 * kind + 1) & 0xFFFFFFFF for kind in range(15))
+_KIND, _VALUE = 0x7FEB352D, 0x846CA68B
+
+
+def cell(kind: int, of: int, value: int) -> int:
+    """The number of a cell: multiply-shift hashing of kind, 32-bit name and value (Dietzfelbinger et al. 1997)."""
+    return of * _OF[kind] + value * _VALUE + kind * _KIND >> 14 & _MASK
+
+
+_BINS = tuple(tuple(cell(kind, 0, value) for value in range(BINS)) for kind in range(BIN_KINDS))
+_ITEM_RECENTS, _ITEM_LAGS, _ITEM_GAPS, _SKILL_GAPS, _LAST_GAPS, _LEVELS = _BINS
+UNMET = (_ITEM_RECENTS[1], _ITEM_LAGS[0], _ITEM_GAPS[0])
 _NEW = SkillState()
+_COUNTS = tuple(int(log1p(n) * 2.2) for n in range(64))
 
 
 def sigmoid(z: float) -> float:
     """1 / (1 + e^-z), with z held within +-30."""
-    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z))))
+    return 1.0 / (1.0 + exp(-max(-30.0, min(30.0, z))))
 
 
-def features(row: Row, item: str | None, skills: Sequence[str], shown_ms: int) -> list[float]:
-    """Values in the order of NAMES. `item` None means a typical item never met; `shown_ms` -1 an unknown moment."""
-    met = row.items.get(hash32(item)) if item is not None else None
+def skills_key(skills: Sequence[str]) -> int:
+    """One 32-bit name for a set of skills that an item asks for together."""
+    return hash32(skills[0]) if len(skills) == 1 else hash32("~".join(skills))
+
+
+def features(row: Row, item: str | None, skills: Sequence[str], states: Sequence[SkillState], shown_ms: int,
+             level: float) -> tuple[list[float], list[int]]:  # fmt: skip
+    """Dense values in the order of NAMES, and cells. `states` are those of `skills`; `shown_ms` -1 is an unknown moment.
+
+    `level` is the learner's ability.
+    """
     moment = tenths(row, shown_ms)
-    log1p = math.log1p
-    skill_wins, skill_fails, skill_residual, skill_gap = _of_skills(row, skills, moment)
+    skill_wins, skill_fails, skill_residual, skill_gap, tries, recent, last_try = _of_skills(states, moment)
     all_wins, all_fails = log1p(row.wins), log1p(row.tries - row.wins)
-    return [
-        1.0,
-        skill_wins,
-        skill_fails,
-        all_wins,
-        all_fails,
-        log1p(met.wins) if met else 0.0,
-        log1p(met.tries - met.wins) if met else 0.0,
-        skill_wins - skill_fails,
-        all_wins - all_fails,
-        skill_residual,
-        row.residual_fast,
-        row.residual_slow,
-        skill_gap,
-        gap_since(moment, met.last) if met else 0.0,
-        0.0 if met else 1.0,
-        max(-10, min(10, row.streak)) / 10.0,
-        row.last_outcome - 0.5 if row.last_outcome < 2 else 0.0,
+    last_gap = gap_since(moment, row.last_answer)
+    streak, outcome = row.streak, row.last_outcome
+    dense = [1.0, skill_wins, skill_fails, all_wins, all_fails, 0.0, 0.0, skill_wins - skill_fails, all_wins - all_fails,
+             skill_residual, row.residual_fast, row.residual_slow, skill_gap, 0.0, 1.0,
+             streak / 10.0 if -10 < streak < 10 else (1.0 if streak > 0 else -1.0), outcome - 0.5 if outcome < 2 else 0.0,
+             last_gap, 0.0]  # fmt: skip
+    name = skills_key(skills) if skills else 0
+    cells = [
+        _SKILL_GAPS[gap_bin(skill_gap)],
+        _LAST_GAPS[gap_bin(last_gap)],
+        _LEVELS[level_bin(level)],
+        cell(SKILL_BY_RECENT, name, recent),
+        cell(SKILL_BY_COUNT, name, count_bin(tries)),
+        cell(SKILL_BY_ALL_RECENT, name, row.recent),
     ]
+    if item is None:
+        cells += UNMET
+    else:
+        lag = row.tries - last_try & 0xFFFF if last_try >= 0 else 0
+        _of_item(row, hash32(item), name, lag, moment, dense, cells)
+    return dense, cells
 
 
-def _of_skills(row: Row, skills: Sequence[str], moment: int) -> tuple[float, float, float, float]:
-    """Wins, fails, residual and gap, each the mean over the skills; a skill never met counts as new."""
-    if len(skills) == 1:
-        state = row.skills.get(hash32(skills[0]), _NEW)
-        wins, fails = math.log1p(state.wins), math.log1p(state.tries - state.wins)
-        return wins, fails, state.residual, gap_since(moment, state.last)
-    states = [row.skills.get(hash32(name), _NEW) for name in skills] or [_NEW]
+def _of_item(row: Row, key: int, skills: int, skill_lag: int, moment: int, dense: list[float], cells: list[int]) -> None:
+    """What belongs to the item and to what came before it."""
+    met = row.items.get(key)
+    run = min(row.run, 9) if row.last_skills == skills else 0
+    dense[18] = run / 5.0
+    if met is None:
+        recent = 1
+        cells += UNMET
+    else:
+        recent = met.recent
+        gap = dense[13] = gap_since(moment, met.last)
+        dense[5], dense[6], dense[14] = log1p(met.wins), log1p(met.tries - met.wins), 0.0
+        cells += _ITEM_RECENTS[recent], _ITEM_LAGS[count_bin(row.tries - met.last_try & 0xFFFF)], _ITEM_GAPS[gap_bin(gap)]
+    cells += (
+        cell(ITEM_BY_RECENT, key, recent),
+        cell(ITEM_BY_FORM, key, level_bin(dense[8])),
+        cell(ITEM_BY_RUN, key, run),
+        cell(ITEM_BY_SKILL_LAG, key, count_bin(skill_lag)),
+    )
+    if row.tries:
+        cells += (
+            cell(SKILL_AFTER_SKILL, skills, row.last_skills),
+            cell(SKILL_AFTER_ITEM, skills, row.last_item << 2 | row.last_outcome),
+        )
+
+
+def states_of(row: Row, skills: Sequence[str]) -> list[SkillState]:
+    """What the row knows of some skills, not to be changed; one never met counts as new."""
+    return [row.skills.get(hash32(name)) or _NEW for name in skills]
+
+
+def _of_skills(states: Sequence[SkillState], moment: int) -> tuple[float, float, float, float, int, int, int]:
+    """Wins, fails, residual and gap, each the mean over the skills; tries, last outcomes and last try of the least
+    practised one."""
+    if len(states) == 1:
+        state = states[0]
+        wins, fails, last_try = log1p(state.wins), log1p(state.tries - state.wins), state.last_try if state.tries else -1
+        return wins, fails, state.residual, gap_since(moment, state.last), state.tries, state.recent, last_try
+    states = states or (_NEW,)
     share = 1.0 / len(states)
+    least = min(states, key=_tries)
     return (
-        share * total(math.log1p(s.wins) for s in states),
-        share * total(math.log1p(s.tries - s.wins) for s in states),
+        share * total(log1p(s.wins) for s in states),
+        share * total(log1p(s.tries - s.wins) for s in states),
         share * total(s.residual for s in states),
         share * total(gap_since(moment, s.last) for s in states),
+        least.tries,
+        least.recent,
+        least.last_try if least.tries else -1,
     )
+
+
+def _tries(state: SkillState) -> int:
+    return state.tries
+
+
+def level_bin(logit: float) -> int:
+    """A logit in steps of .3, from -2: at most 13."""
+    return 0 if logit <= -2.0 else 13 if logit >= 1.9 else int((logit + 2.0) / 0.3)
+
+
+def gap_bin(gap: float) -> int:
+    """A gap as `gap_since` gives it in steps of a factor e, at most 14 (38 days)."""
+    return int(gap * 5.0) if gap < 2.8 else 14
+
+
+def count_bin(n: int) -> int:
+    """A count on a log scale: 0, 1, 2, 3, 3, 3, 4 ... at most 13."""
+    return _COUNTS[n] if n < 64 else min(13, int(log1p(n) * 2.2))
 
 
 def tenths(row: Row, at_ms: int) -> int:
@@ -98,4 +191,4 @@ def gap_since(moment: int, last: int) -> float:
     """Log of the seconds between, 0 when either is unknown or they are out of order."""
     if moment <= last or last == 0:
         return 0.0
-    return min(MAX_GAP, math.log1p((moment - last) / 10.0)) / 5.0
+    return min(MAX_GAP, log1p((moment - last) / 10.0)) / 5.0

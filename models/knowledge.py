@@ -1,34 +1,72 @@
 """What a learner can do: a population's logistic regression plus the learner's own abilities by an extended Kalman step.
 
-    z = w.phi + d_item + mean(d_skill) + theta + mean(theta_skill)        p = 1 / (1 + e^-z)
+    z = w.phi + sum(cells) + d_item + mean(d_skill) + theta + mean(theta_skill)        p = 1 / (1 + e^-z)
 
 After an answer y the abilities share the innovation by their variances (S = 1/h, h = p(1-p)):
     den = S + v + sum(v_s)/n^2;  theta += v e S / den;  v *= 1 - v/den;  theta_s and v_s alike with v_s/n; then noise.
 
-`predict` and `learn` are the two halves of the step; `KnowledgeModel` is the same as a River classifier.
+`predict` and `learn` are the two halves of the step; models.classifier has the same as a River classifier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import log1p
 from operator import mul
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from models.features import NAMES, features, gap_since, sigmoid, tenths
+from models.features import (
+    LAST_GAP,
+    LEVEL,
+    NAMES,
+    SKILL_BY_ALL_RECENT,
+    SKILL_BY_COUNT,
+    SKILL_BY_RECENT,
+    SKILL_GAP,
+    UNMET,
+    cell,
+    count_bin,
+    features,
+    gap_bin,
+    gap_since,
+    level_bin,
+    sigmoid,
+    skills_key,
+    states_of,
+    tenths,
+)
 from models.population import NEW_SKILL, Population
-from models.row import Row, SkillState, bounded, count
+from models.row import START_VARIANCE, Row, SkillState, bounded, count
 from models.sums import total
 from schemas.ids import hash32
+from schemas.population import ItemValues
 
-START_VARIANCE, START_SKILL_VARIANCE = 0.3, 0.1
+MAX_SKILL_VARIANCE = 0.2
 NOISE, SKILL_NOISE = 0.0005, 0.004
 MAX_ABILITY = 6.0
 SKILL_RATE, FAST_RATE, SLOW_RATE = 0.25, 0.3, 0.05
 GUESS_DAMPING = 0.3
+_NEW = SkillState()
 SKILL_PLACES = tuple(
     NAMES.index(name) for name in ("skill_wins", "skill_fails", "skill_log_ratio", "skill_residual", "skill_gap")
 )
+
+
+class Shared(Protocol):
+    """What a prediction reads of a population: a version of it, or the learner of it as it is now."""
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """Weights of the dense features."""
+
+    def item(self, name: str) -> ItemValues:
+        """What is known of an item."""
+
+    def skill_effect(self, names: Sequence[str]) -> float:
+        """Mean effect of some skills."""
+
+    def cells_effect(self, numbers: Iterable[int]) -> float:
+        """Sum of the effects of some cells."""
 
 
 class Prediction(NamedTuple):
@@ -38,16 +76,18 @@ class Prediction(NamedTuple):
     z: float
     ability: float
     features: list[float]
+    cells: list[int]
 
 
-def predict(row: Row, population: Population, item: str | None, skills: Sequence[str], shown_ms: int) -> Prediction:
+def predict(row: Row, population: Shared, item: str | None, skills: Sequence[str], shown_ms: int) -> Prediction:
     """Probability of a right answer. Changes nothing. `item` None asks about a typical item of `skills`."""
-    phi = features(row, item, skills, shown_ms)
-    own = ability(row, skills)
-    z = own + population.skill_effect(skills) + total(map(mul, population.weights, phi))
+    states = states_of(row, skills)
+    own = ability(row, states)
+    phi, cells = features(row, item, skills, states, shown_ms, own)
+    z = own + population.skill_effect(skills) + total(map(mul, population.weights, phi)) + population.cells_effect(cells)
     if item is not None:
         z += population.item(item)[0]
-    return Prediction(sigmoid(z), z, own, phi)
+    return Prediction(sigmoid(z), z, own, phi, cells)
 
 
 class Masteries:
@@ -59,53 +99,68 @@ class Masteries:
     __slots__ = ("_common", "_moment", "_population", "_row", "_skill_weights")
 
     def __init__(self, row: Row, population: Population, now_ms: int) -> None:
-        phi = features(row, None, (), now_ms)
+        phi, _ = features(row, None, (), (), now_ms, 0.0)
         weights = population.weights
-        self._common = row.theta + total(map(mul, weights, phi))
+        last_gap = cell(LAST_GAP, 0, gap_bin(phi[NAMES.index("last_gap")]))
+        self._common = row.theta + total(map(mul, weights, phi)) + population.cells_effect([last_gap, *UNMET])
         self._skill_weights = tuple(weights[place] for place in SKILL_PLACES)
         self._row, self._population = row, population
         self._moment = tenths(row, now_ms)
 
     def of(self, skill: str) -> float:
         """Mastery of `skill`, between 0 and 1."""
-        z = self._common + self._population.skills.get(skill, NEW_SKILL)[0]
-        state = self._row.skills.get(hash32(skill))
-        if state is not None:
-            wins, fails, ratio, residual, gap = self._skill_weights
+        row, population, key = self._row, self._population, hash32(skill)
+        z = self._common + population.skills.get(skill, NEW_SKILL)[0]
+        state = row.skills.get(key) or _NEW
+        gap = gap_since(self._moment, state.last)
+        if state.tries:
+            wins, fails, ratio, residual, gap_weight = self._skill_weights
             log_wins, log_fails = log1p(state.wins), log1p(state.tries - state.wins)
             z += state.theta + wins * log_wins + fails * log_fails + ratio * (log_wins - log_fails)
-            z += residual * state.residual + gap * gap_since(self._moment, state.last)
-        return sigmoid(z)
+            z += residual * state.residual + gap_weight * gap
+        z += population.bins[SKILL_GAP][gap_bin(gap)] + population.bins[LEVEL][level_bin(row.theta + state.theta)]
+        return sigmoid(z + population.cells_effect((
+            cell(SKILL_BY_RECENT, key, state.recent),
+            cell(SKILL_BY_COUNT, key, count_bin(state.tries)),
+            cell(SKILL_BY_ALL_RECENT, key, row.recent),
+        )))  # fmt: skip
 
 
-def ability(row: Row, skills: Sequence[str]) -> float:
+def ability(row: Row, states: Sequence[SkillState]) -> float:
     """theta + mean(theta_skill): the learner's part of the logit."""
-    if not skills:
-        return row.theta
-    states = row.skills
-    known = [states[key].theta for key in map(hash32, skills) if key in states]
-    return row.theta + total(known) / len(skills)
+    if len(states) == 1:
+        return row.theta + states[0].theta
+    return row.theta + total(state.theta for state in states) / len(states) if states else row.theta
 
 
-def learn(row: Row, predicted: Prediction, item: str, skills: Sequence[str], correct: bool, shown_ms: int, at_ms: int,
+def learn(row: Row, predicted: Prediction, item: str, skills: Sequence[str], correct: bool, at_ms: int,
           *, guessed: bool = False) -> None:  # fmt: skip
     """Let an answer count: abilities, residuals, counts, recency. A rapid guess moves abilities less."""
-    states = [_state(row, hash32(name)) for name in skills]
+    states = [row.skills.touch(hash32(name)) for name in skills]
     _update_abilities(row, states, predicted.p, correct, GUESS_DAMPING if guessed else 1.0)
     error = correct - predicted.p
     row.residual_fast += FAST_RATE * (error - row.residual_fast)
     row.residual_slow += SLOW_RATE * (error - row.residual_slow)
-    moment = tenths(row, at_ms)
+    moment, tried = tenths(row, at_ms), row.tries & 0xFFFF
     for state in states:
         state.residual += SKILL_RATE * (error - state.residual)
         state.wins, state.tries = _counted(state.wins, state.tries, correct, 65_535)
-        state.last, state.last_event = moment or state.last, row.events & 0xFFFF
-    met = row.items.meet(hash32(item))
+        state.last, state.last_try, state.recent = moment or state.last, tried, recent_with(state.recent, correct, 3)
+    key, name = hash32(item), skills_key(skills) if skills else 0
+    met = row.items.touch(key)
     met.wins, met.tries = _counted(met.wins, met.tries, correct, 255)
-    met.last, met.last_event = moment or met.last, row.events & 0xFFFF
+    met.last, met.last_try, met.recent = moment or met.last, tried, recent_with(met.recent, correct, 2)
+    row.run = min(row.run + 1, 255) if name == row.last_skills else 1
+    row.last_skills, row.last_item, row.last_answer = name, key, moment or row.last_answer
     row.wins, row.tries = row.wins + correct, row.tries + 1
     row.streak = (max(row.streak, 0) + 1 if correct else min(row.streak, 0) - 1) if abs(row.streak) < 1000 else 0
-    row.last_outcome = int(correct)
+    row.last_outcome, row.recent = int(correct), recent_with(row.recent, correct, 3)
+
+
+def recent_with(recent: int, correct: bool, most: int) -> int:
+    """Last outcomes as bits behind a leading one (1: none yet), with one more; at most `most` are kept."""
+    longer, full = recent << 1 | correct, 1 << most
+    return longer if longer < full << 1 else full | longer & full - 1
 
 
 def _update_abilities(row: Row, states: list[SkillState], p: float, correct: bool, damping: float) -> None:
@@ -119,14 +174,7 @@ def _update_abilities(row: Row, states: list[SkillState], p: float, correct: boo
     for state in states:
         share = state.v / n
         state.theta = bounded(state.theta + share * innovation, MAX_ABILITY)
-        state.v = min(state.v * (1.0 - damping * share / n / den) + SKILL_NOISE, 2 * START_SKILL_VARIANCE)
-
-
-def _state(row: Row, key: int) -> SkillState:
-    state = row.skills.get(key)
-    if state is None:
-        state = row.skills[key] = SkillState(v=START_SKILL_VARIANCE)
-    return state
+        state.v = min(state.v * (1.0 - damping * share / n / den) + SKILL_NOISE, MAX_SKILL_VARIANCE)
 
 
 def _counted(wins: int, tries: int, correct: bool, most: int) -> tuple[int, int]:

@@ -4,32 +4,38 @@
 base plus a small overlay of what changed since. `PopulationLearner` is the one mutable form, kept by the calibrate
 agent: it learns from responses and cuts changes. Applying a change to a version is assignment, so it is exact.
 
-Learning (models.md of the design; item and skill steps after Gervet et al. 2020 best-LR with scalar Laplace steps):
-weights by River's AdaGrad on the log loss; an effect with variance v, error e = y - p and curvature h = p(1-p) moves by
-k e with k = v / (1 + h v), and v becomes max(k, .002).
+Learning: weights by River's AdaGrad on the log loss; an effect of an item or skill with variance v, error e = y - p and
+curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(k, .002) (scalar Laplace steps). Cells learn by
+AdaGrad (Duchi et al. 2011) at two rates side by side; each course predicts with the rate of less log loss so far, always
+counted before learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from river.optim import AdaGrad
 
-from models.features import NAMES, sigmoid
+from models.features import BIN_KINDS, BINS, NAMES, cell, sigmoid
 from models.sums import total
 from schemas.decision import LearningRecord
-from schemas.population import ItemValues, PopulationChange, SkillValues, change_hash
+from schemas.population import CellValues, ItemValues, PopulationChange, SkillValues, change_hash
 
-NEW_ITEM: ItemValues = (0.0, 1.0, 2.3, 1.0, 0)
-NEW_SKILL: SkillValues = (0.0, 1.0)
+NEW_ITEM: ItemValues = (0.0, 0.5, 2.3, 1.0, 0)
+NEW_SKILL: SkillValues = (0.0, 0.5)
+NEW_CELL: CellValues = (0.0, 1.0, 0.0, 1.0)
+CELL_RATES = (0.03, 0.06)
 LEAST_VARIANCE = 0.002
-LEARNING_RATE = 0.08
+LEARNING_RATE = 0.05
 TIME_RATE = 0.05
 MAX_EFFECT = 8.0
+MAX_ITEMS = 100_000
+"""Items of a course beyond these are not learned: whoever names items without end must not fill every worker."""
+
 _OVERLAY_LIMIT = 4_096
 
 
@@ -52,7 +58,7 @@ class Table(Generic[K, V]):
     def replace(self, changes: Mapping[K, V]) -> Table[K, V]:
         """The mapping with `changes` assigned; this one stays as it is."""
         overlay = {**self.overlay, **changes}
-        if len(overlay) > _OVERLAY_LIMIT:
+        if len(overlay) > max(_OVERLAY_LIMIT, len(self.base) // 4):
             return Table({**self.base, **overlay}, {})
         return Table(self.base, overlay)
 
@@ -63,21 +69,30 @@ class Table(Generic[K, V]):
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """One version. `stamp` is (number, hash); (0, "") is the empty prior."""
+    """One version. `stamp` is (number, hash); (0, "") is the empty prior.
+
+    `losses` is the log loss of each of CELL_RATES so far. `bins` has the effects of the cells without a name, by kind and
+    value.
+    """
 
     stamp: tuple[int, str]
     weights: tuple[float, ...]
     items: Table[str, ItemValues]
     skills: Table[str, SkillValues]
     gradients: tuple[float, ...]
+    cells: Table[int, CellValues]
+    losses: tuple[float, ...]
+    bins: tuple[tuple[float, ...], ...]
     watermark: Mapping[int, int]
     responses: int
 
     @classmethod
     def empty(cls) -> Population:
         """Version 0: nothing is known."""
-        zeros = (0.0,) * len(NAMES)
-        return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, MappingProxyType({}), 0)
+        zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
+        none: Table[int, CellValues] = Table({}, {})
+        return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
+                   MappingProxyType({}), 0)  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
@@ -86,12 +101,16 @@ class Population:
 
     def apply(self, change: PopulationChange, stamp_hash: str) -> Population:
         """The next version."""
+        cells, losses = self.cells.replace(change.cells), tuple(change.losses) or self.losses
         return Population(
             (change.version, stamp_hash),
             _padded(change.weights),
             self.items.replace(change.items),
             self.skills.replace(change.skills),
             _padded(change.gradients),
+            cells,
+            losses,
+            _bins(cells, leading(losses)),
             MappingProxyType(dict(change.watermark)),
             change.responses,
         )
@@ -102,9 +121,30 @@ class Population:
 
     def skill_effect(self, names: Sequence[str]) -> float:
         """Mean effect of some skills on the logit; 0 for none."""
-        if not names:
-            return 0.0
-        return total(self.skills.get(name, NEW_SKILL)[0] for name in names) / len(names)
+        if len(names) == 1:
+            return self.skills.get(names[0], NEW_SKILL)[0]
+        return total(self.skills.get(name, NEW_SKILL)[0] for name in names) / len(names) if names else 0.0
+
+    def cells_effect(self, numbers: Iterable[int]) -> float:
+        """Sum of the effects of some cells."""
+        overlay, base, place = self.cells.overlay, self.cells.base, 2 * leading(self.losses)
+        whole = 0.0
+        for number in numbers:
+            values = overlay.get(number) or base.get(number)
+            if values is not None:
+                whole += values[place]
+        return whole
+
+
+def leading(losses: Sequence[float]) -> int:
+    """Which of CELL_RATES has lost least."""
+    return 1 if losses[1] < losses[0] else 0
+
+
+def _bins(cells: Table[int, CellValues], leader: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(
+        tuple(cells.get(cell(kind, 0, value), NEW_CELL)[2 * leader] for value in range(BINS)) for kind in range(BIN_KINDS)
+    )
 
 
 class PopulationLearner:
@@ -119,6 +159,9 @@ class PopulationLearner:
         self._adagrad.g2.update(zip(NAMES, start.gradients, strict=True))
         self._items: dict[str, ItemValues] = {}
         self._skills: dict[str, SkillValues] = {}
+        self._cells: dict[int, CellValues] = {}
+        self._losses = list(start.losses)
+        self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
         self.responses = start.responses
 
@@ -126,6 +169,24 @@ class PopulationLearner:
     def version(self) -> Population:
         """The version cut last (or started from)."""
         return self._version
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of the dense features as they are now."""
+        return tuple(self._weights.values())
+
+    def item(self, name: str) -> ItemValues:
+        """What is known of an item now; NEW_ITEM when nothing is."""
+        return self._items.get(name) or self._version.item(name)
+
+    def skill_effect(self, names: Sequence[str]) -> float:
+        """Mean effect of some skills on the logit, now; 0 for none."""
+        return total(self._skill(name)[0] for name in names) / len(names) if names else 0.0
+
+    def cells_effect(self, numbers: Iterable[int]) -> float:
+        """Sum of the effects of some cells, now."""
+        place = 2 * leading(self._losses)
+        return total(self._cell(number)[place] for number in numbers)
 
     @property
     def pending(self) -> int:
@@ -155,37 +216,59 @@ class PopulationLearner:
             gradients=[self._adagrad.g2[name] for name in NAMES],
             items=self._items,
             skills=self._skills,
+            cells=self._cells,
+            losses=list(self._losses),
             watermark=dict(self._watermark),
             responses=self.responses,
         )
         name = change_hash(change)
         self._version = self._version.apply(change, name)
-        self._items, self._skills = {}, {}
+        self._items, self._skills, self._cells = {}, {}, {}
         return change, name
 
     def _learn_outcome(self, response: LearningRecord) -> None:
-        item = self._item(response.item)
+        item = self.item(response.item)
         skills = [self._skill(name) for name in response.skills]
-        z = total(w * x for w, x in zip(self._weights.values(), response.features, strict=True))
+        z = total(w * x for w, x in zip(self._weights.values(), response.features, strict=False))
         z += item[0] + response.ability + (total(s[0] for s in skills) / len(skills) if skills else 0.0)
-        p = sigmoid(z)
+        p = self._learn_cells(response, z)
         e, h = response.correct - p, p * (1.0 - p)
-        self._adagrad.step(self._weights, {n: -e * x for n, x in zip(NAMES, response.features, strict=True) if x})
-        effect, v = _laplace_step(item[0], item[1], e, h)
-        self._items[response.item] = (effect, v, *item[2:])
+        self._adagrad.step(self._weights, {n: -e * x for n, x in zip(NAMES, response.features, strict=False) if x})
+        self._keep(response.item, (*_laplace_step(item[0], item[1], e, h), *item[2:]))
         for name, (effect, v) in zip(response.skills, skills, strict=True):
             self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
 
+    def _learn_cells(self, response: LearningRecord, z: float) -> float:
+        """One step of both rates. Returns what the leading one predicted."""
+        touched = self._cells
+        cells = [(number, self._cell(number)) for number in response.cells]
+        leader, (slow, quick) = leading(self._losses), CELL_RATES
+        p, r = (sigmoid(z + total(values[place] for _, values in cells)) for place in (0, 2))
+        e, f = response.correct - p, response.correct - r
+        self._losses[0] -= math.log(max(1e-12, 1.0 - abs(e)))
+        self._losses[1] -= math.log(max(1e-12, 1.0 - abs(f)))
+        ee, ff = e * e, f * f
+        for number, (a, slow_squares, b, quick_squares) in cells:
+            g, h = slow_squares + ee, quick_squares + ff
+            touched[number] = (a + slow * e / math.sqrt(g), g, b + quick * f / math.sqrt(h), h)
+        return r if leader else p
+
+    def _keep(self, name: str, values: ItemValues) -> None:
+        known = name in self._items or self._version.items.get(name, NEW_ITEM) is not NEW_ITEM
+        if known or self._item_count < MAX_ITEMS:
+            self._item_count += not known
+            self._items[name] = values
+
     def _learn_time(self, name: str, log_seconds: float) -> None:
-        effect, v, mean, variance, seen = self._item(name)
+        effect, v, mean, variance, seen = self.item(name)
         rate = max(TIME_RATE, 1.0 / (seen + 1))
         difference = log_seconds - mean
         mean += rate * difference
         variance = max(0.05, (1 - rate) * variance + rate * difference * difference * (1 - rate)) if seen else 1.0
-        self._items[name] = (effect, v, mean, variance, min(seen + 1, 1_000_000))
+        self._keep(name, (effect, v, mean, variance, min(seen + 1, 1_000_000)))
 
-    def _item(self, name: str) -> ItemValues:
-        return self._items.get(name) or self._version.item(name)
+    def _cell(self, number: int) -> CellValues:
+        return self._cells.get(number) or self._version.cells.get(number, NEW_CELL)
 
     def _skill(self, name: str) -> SkillValues:
         return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)
@@ -202,6 +285,8 @@ def full_change(tenant: str, course: str, version: Population, parent: str = "")
         gradients=list(version.gradients),
         items=version.items.whole(),
         skills=version.skills.whole(),
+        cells=version.cells.whole(),
+        losses=list(version.losses),
         watermark=dict(version.watermark),
         responses=version.responses,
     )

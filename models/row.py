@@ -3,33 +3,44 @@
 Comes in as bytes, goes out as bytes. Numbers are rounded only when they are packed, and every step starts from packed
 bytes, so a row kept in memory and a row read from a store behave alike, bit for bit.
 
-Layout (little endian): a header, then counted skills (26 bytes each), items (12) and segments (6), then a CRC-32 of all
+Layout (little endian): a header, then counted skills (23 bytes each), items (13) and segments (6), then a CRC-32 of all
 of it. Ids are 32-bit stable names (`schemas.ids.hash32`), never positions in a course version. A reader takes the sizes
-of header and entries from the row itself and ignores what it does not know, so rows of later versions load too.
+of header and entries from the row itself and ignores what it does not know, so rows of later versions load too; rows of
+format 1 (no last outcomes, no last item) load with what they have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import starmap
 from math import isnan
 from struct import Struct, error
+from typing import ClassVar, Generic, TypeVar
 from zlib import crc32
 
 from schemas.errors import SegueError
 
 MAGIC = 0x53
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 512 * 1024
 MAX_ITEMS = 256
 RESIDUALS = 32
+START_VARIANCE = 0.5
+NONE_YET = 1
+"""Last outcomes are bits behind a leading one."""
+
 UNKNOWN = -1
 
 _PREFIX = Struct("<BBBBBBHHH")
-_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
-_SKILL = Struct("<IfffHHIH")
-_ITEM = Struct("<IBBHI")
+_HEADER_1 = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
+_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBB")
+_SKILL_1 = Struct("<IfffHHIH")
+_SKILL = Struct("<IfeeHHIHB")
+_ITEM_1 = Struct("<IBBHI")
+_ITEM = Struct("<IBBHIB")
 _SEGMENT = Struct("<IH")
+_KEPT = 26
 
 SEEN_MASK, COMPLETED, WAIVED, SKIPPED, NOT_NOW = 0x000F, 0x0010, 0x0020, 0x0040, 0x0080
 ANY_MARK = COMPLETED | WAIVED | SKIPPED | NOT_NOW
@@ -44,7 +55,8 @@ class CorruptRow(SegueError):
 
 @dataclass(slots=True)
 class SkillState:
-    """Ability on one skill: mean `theta`, variance `v`, weighted residual, wins of tries, when last practised."""
+    """Ability on one skill: mean `theta`, variance `v`, weighted residual, wins of tries, when last practised (as for
+    items), last outcomes."""
 
     theta: float = 0.0
     v: float = 0.1
@@ -52,77 +64,127 @@ class SkillState:
     wins: int = 0
     tries: int = 0
     last: int = 0
-    last_event: int = 0
+    last_try: int = 0
+    recent: int = NONE_YET
+
+    def values(self) -> tuple[float, ...]:
+        """As the row keeps them."""
+        return self.theta, self.v, self.residual, self.wins, self.tries, self.last, self.last_try, self.recent
 
 
 @dataclass(slots=True)
 class ItemState:
-    """Meetings with one item. `last` is in tenths of a second of the run, 0 unknown."""
+    """Meetings with one item. `last` is in tenths of a second of the run, 0 unknown; `last_try` the learner's responses
+    before it, modulo 65,536; `recent` the last outcomes."""
 
     wins: int = 0
     tries: int = 0
-    last_event: int = 0
+    last_try: int = 0
     last: int = 0
+    recent: int = NONE_YET
+
+    def values(self) -> tuple[int, ...]:
+        """As the row keeps them."""
+        return self.wins, self.tries, self.last_try, self.last, self.recent
 
 
-class Items:
-    """The items met, least recent first. They stay packed until they are asked for: a step touches one of hundreds."""
+S = TypeVar("S", SkillState, ItemState)
 
-    __slots__ = ("_met", "_packed")
+
+class Entries(Generic[S]):
+    """Counted entries of a row by 32-bit name, least recently touched first.
+
+    They stay packed until they are asked for: a step touches one or two of hundreds.
+    """
+
+    __slots__ = ("_packed", "_read", "_touched")
+    struct: ClassVar[Struct]
+    state: type[S]
 
     def __init__(self, packed: bytes = b"") -> None:
         self._packed = packed
-        self._met: dict[int, ItemState] = {}
+        self._touched: dict[int, S] = {}
+        self._read: dict[int, tuple[int, S]] = {}
 
     def __len__(self) -> int:
-        return len(self._packed) // _ITEM.size + len(self._met)
+        return len(self._packed) // self.struct.size + len(self._touched)
 
     def __contains__(self, key: int) -> bool:
-        return key in self._met or self._place(key) >= 0
+        return key in self._touched or self._place(key) >= 0
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Items) and self.pack() == other.pack()
+        return isinstance(other, Entries) and bool(self.pack() == other.pack())
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
-    def get(self, key: int) -> ItemState | None:
-        """The state of an item, not to be changed; None when it was never met."""
-        state = self._met.get(key)
-        if state is None and (place := self._place(key)) >= 0:
-            state = ItemState(*_ITEM.unpack_from(self._packed, place)[1:])
-        return state
+    def get(self, key: int) -> S | None:
+        """The state of an entry, not to be changed; None when there is none."""
+        state = self._touched.get(key)
+        return self._find(key) if state is None else state
 
-    def meet(self, key: int) -> ItemState:
-        """The state of an item, moved to the end as the most recently met; beyond MAX_ITEMS the least recent goes."""
-        state = self._met.pop(key, None) or self._take(key) or ItemState()
-        self._met[key] = state
-        if len(self) > MAX_ITEMS:
-            if self._packed:
-                self._packed = self._packed[_ITEM.size :]
-            else:
-                del self._met[next(iter(self._met))]
+    def touch(self, key: int) -> S:
+        """The state of an entry, to be changed; a new one when there is none. It moves to the end."""
+        state = self._touched.pop(key, None) or self._take(key) or self.state()
+        self._touched[key] = state
         return state
 
     def pack(self) -> bytes:
         """All of them, as the row keeps them."""
-        met = [_ITEM.pack(key, i.wins, i.tries, i.last_event, i.last) for key, i in self._met.items()]
-        return b"".join((self._packed, *met))
+        pack: Callable[..., bytes] = self.struct.pack
+        return b"".join((self._packed, *[pack(key, *state.values()) for key, state in self._touched.items()]))
 
-    def _take(self, key: int) -> ItemState | None:
+    def _take(self, key: int) -> S | None:
+        state = self._find(key)
+        if state is not None:
+            place, _ = self._read[key]
+            self._packed = self._packed[:place] + self._packed[place + self.struct.size :]
+            self._read.clear()
+        return state
+
+    def _find(self, key: int) -> S | None:
+        """The state in the packed part; read once."""
+        known = self._read.get(key)
+        if known is not None:
+            return known[1]
         place = self._place(key)
         if place < 0:
             return None
-        state = ItemState(*_ITEM.unpack_from(self._packed, place)[1:])
-        self._packed = self._packed[:place] + self._packed[place + _ITEM.size :]
+        state = self.state(*self.struct.unpack_from(self._packed, place)[1:])
+        self._read[key] = place, state
         return state
 
     def _place(self, key: int) -> int:
-        """Where an item stands in the packed part; -1 when it does not."""
-        name = key.to_bytes(4, "little")
+        """Where an entry stands in the packed part; -1 when it does not."""
+        name, size = key.to_bytes(4, "little"), self.struct.size
         place = self._packed.find(name)
-        while place >= 0 and place % _ITEM.size:
+        while place >= 0 and place % size:
             place = self._packed.find(name, place + 1)
         return place
+
+
+class Skills(Entries[SkillState]):
+    """The skills practised."""
+
+    __slots__ = ()
+    struct, state = _SKILL, SkillState
+
+
+class Items(Entries[ItemState]):
+    """The items met."""
+
+    __slots__ = ()
+    struct, state = _ITEM, ItemState
+
+    def touch(self, key: int) -> ItemState:
+        """The state of an item, to be changed; beyond MAX_ITEMS the least recently met goes."""
+        state = super().touch(key)
+        if len(self) > MAX_ITEMS:
+            if self._packed:
+                self._packed = self._packed[_ITEM.size :]
+                self._read.clear()
+            else:
+                del self._touched[next(iter(self._touched))]
+        return state
 
 
 @dataclass(slots=True)
@@ -141,7 +203,7 @@ class Row:
     wins: int = 0
     tries: int = 0
     theta: float = 0.0
-    v: float = 0.3
+    v: float = START_VARIANCE
     residual_fast: float = 0.0
     residual_slow: float = 0.0
     streak: int = 0
@@ -158,7 +220,12 @@ class Row:
     goal: int = 0
     last_segment: int = 0
     time_residuals: bytes = b""
-    skills: dict[int, SkillState] = field(default_factory=dict)
+    last_item: int = 0
+    last_skills: int = 0
+    last_answer: int = 0
+    run: int = 0
+    recent: int = NONE_YET
+    skills: Skills = field(default_factory=Skills)
     items: Items = field(default_factory=Items)
     segments: dict[int, int] = field(default_factory=dict)
 
@@ -175,12 +242,10 @@ class Row:
                 self.last_outcome, self.flags, self.pace_choice, self.struggle, self.ew_residual_time, self.timed,
                 self.tau, self.feedback_choice, min(self.late_events, 255), self.format, self.goal,
                 self.last_segment, self.time_residuals, len(self.time_residuals),
+                self.last_item, self.last_skills, self.last_answer, self.run, self.recent,
             ),
         ]  # fmt: skip
-        parts += [
-            _SKILL.pack(key, s.theta, s.v, s.residual, s.wins, s.tries, s.last, s.last_event)
-            for key, s in self.skills.items()
-        ]
+        parts.append(self.skills.pack())
         parts.append(self.items.pack())
         parts += starmap(_SEGMENT.pack, self.segments.items())
         body = b"".join(parts)
@@ -199,19 +264,20 @@ class Row:
 
     @classmethod
     def _unpack_checked(cls, body: bytes) -> Row:
-        magic, _, header, skill, item, segment, skills, items, segments = _PREFIX.unpack_from(body, 0)
-        if magic != MAGIC or header < _HEADER.size or skill < _SKILL.size or item < _ITEM.size or segment < _SEGMENT.size:
+        magic, form, header, skill, item, segment, skills, items, segments = _PREFIX.unpack_from(body, 0)
+        head, per_skill, per_item = (_HEADER_1, _SKILL_1, _ITEM_1) if form == 1 else (_HEADER, _SKILL, _ITEM)
+        if magic != MAGIC or header < head.size or skill < per_skill.size or item < per_item.size or segment < _SEGMENT.size:
             raise CorruptRow("not a row of a version that this release can read")
-        *values, kept = _HEADER.unpack_from(body, _PREFIX.size)
+        values = list(head.unpack_from(body, _PREFIX.size))
+        kept = values.pop(_KEPT)
         row = cls(*values)
         row.time_residuals = row.time_residuals[:kept]
         at = _PREFIX.size + header
-        unpack = _SKILL.unpack_from
-        for place in range(at, at + skills * skill, skill):
-            key, theta, v, residual, wins, tries, last, last_event = unpack(body, place)
-            row.skills[key] = SkillState(theta, v, residual, wins, tries, last, last_event)
+        practised = _cut(body[at : at + skills * skill], skill, per_skill.size)
+        row.skills = Skills(practised if form != 1 else _skills_of_format_1(practised))
         at += skills * skill
-        row.items = Items(_cut(body[at : at + items * item], item, _ITEM.size))
+        met = _cut(body[at : at + items * item], item, per_item.size)
+        row.items = Items(met if form != 1 else _items_of_format_1(met))
         at += items * item
         row.segments = dict(_SEGMENT.iter_unpack(_cut(body[at : at + segments * segment], segment, _SEGMENT.size)))
         return row
@@ -246,6 +312,15 @@ def _cut(entries: bytes, size: int, known: int) -> bytes:
     if size == known:
         return entries
     return b"".join(entries[at : at + known] for at in range(0, len(entries), size))
+
+
+def _skills_of_format_1(entries: bytes) -> bytes:
+    """Entries with what they did not have: no last outcomes."""
+    return b"".join(_SKILL.pack(*values, NONE_YET) for values in _SKILL_1.iter_unpack(entries))
+
+
+def _items_of_format_1(entries: bytes) -> bytes:
+    return b"".join(_ITEM.pack(*values, NONE_YET) for values in _ITEM_1.iter_unpack(entries))
 
 
 def bounded(value: float, limit: float) -> float:

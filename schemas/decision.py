@@ -80,8 +80,8 @@ class LiveEntry(Struct, frozen=True, kw_only=True):
 class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     """What calibrate learns from: one response, seen from the learner's side.
 
-    `features` are those of the prediction, `ability` the learner's part of its logit; `log_seconds` the natural log of
-    the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
+    `features` and `cells` are those of the prediction, `ability` the learner's part of its logit; `log_seconds` the
+    natural log of the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
     """
 
     tenant: str
@@ -99,6 +99,7 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     guessed: bool
     population: tuple[int, str]
     logged_ms: int
+    cells: list[int] = []
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):

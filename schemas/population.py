@@ -20,11 +20,16 @@ SkillValues = tuple[float, float]
 """Effect on the logit and its variance."""
 
 
+CellValues = tuple[float, float, float, float]
+"""Of a cell, for the slow and for the quick rate: effect on the logit, sum of squared gradients."""
+
+
 class PopulationChange(Struct, frozen=True, kw_only=True):
     """New values (not differences) of what changed since `parent`. A full change has everything and is its own parent.
 
     `weights` and `gradients` (AdaGrad's sums of squares) stand in the order of models.features.NAMES. `watermark` gives
-    for each source partition the last interaction that has been learned from.
+    for each source partition the last interaction that has been learned from. `losses` is the log loss so far of the slow
+    and of the quick rate.
     """
 
     tenant: str
@@ -37,6 +42,8 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     skills: dict[str, SkillValues]
     watermark: dict[int, int]
     responses: int
+    cells: dict[int, CellValues] = {}
+    losses: list[float] = []
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):

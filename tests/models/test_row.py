@@ -8,21 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.row import COMPLETED, MAX_ITEMS, CorruptRow, Items, ItemState, Row, SkillState
+from models.row import COMPLETED, MAX_ITEMS, CorruptRow, Items, ItemState, Row, Skills, SkillState
 from schemas.ids import hash32
 
 floats = st.floats(-100, 100, width=32)
 u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
-skills = st.dictionaries(u32, st.builds(SkillState, floats, floats, floats, u16, u16, u32, u16), max_size=5)
-met = st.tuples(u32, st.integers(0, 255), st.integers(0, 255), u16, u32)
+u8, halves = st.integers(0, 255), st.floats(-100, 100, width=16)
+practised = st.tuples(u32, st.builds(SkillState, floats, halves, halves, u16, u16, u32, u16, u8))
+met = st.tuples(u32, u8, u8, u16, u32, u8)
+
+
+@st.composite
+def skills(draw: st.DrawFn) -> Skills:
+    return Skills(b"".join(Skills.struct.pack(key, *state.values()) for key, state in draw(st.lists(practised, max_size=5))))
 
 
 @st.composite
 def items(draw: st.DrawFn) -> Items:
     made = Items()
     for key, *values in draw(st.lists(met, max_size=5)):
-        state = made.meet(key)
-        state.wins, state.tries, state.last_event, state.last = values
+        state = made.touch(key)
+        state.wins, state.tries, state.last_try, state.last, state.recent = values
     return made
 
 
@@ -39,7 +45,7 @@ rows = st.builds(
     v=floats,
     streak=st.integers(-1000, 1000),
     time_residuals=st.binary(max_size=32),
-    skills=skills,
+    skills=skills(),
     items=items(),
     segments=st.dictionaries(u32, u16, max_size=5),
 )
@@ -68,9 +74,10 @@ def test_bytes_that_are_no_row_are_refused(raw: bytes) -> None:
 
 def test_a_row_of_a_course_of_normal_size_stays_under_a_kilobyte() -> None:
     row = Row(time_residuals=bytes(32))
-    row.skills = {n: SkillState() for n in range(12)}
+    for n in range(12):
+        row.skills.touch(n)
     for number in range(24):
-        row.items.meet(number)
+        row.items.touch(number)
     row.segments = dict.fromkeys(range(40), COMPLETED)
     assert len(row.pack()) <= 1024
 
@@ -78,8 +85,8 @@ def test_a_row_of_a_course_of_normal_size_stays_under_a_kilobyte() -> None:
 def test_only_the_items_met_most_recently_are_kept() -> None:
     row = Row()
     for number in range(MAX_ITEMS + 10):
-        row.items.meet(number)
-        row.items.meet(3)
+        row.items.touch(number)
+        row.items.touch(3)
         row = Row.unpack(row.pack())
     assert len(row.items) == MAX_ITEMS and 3 in row.items and 0 not in row.items and MAX_ITEMS + 9 in row.items
 
@@ -98,15 +105,15 @@ def test_marks_survive_being_shown_again() -> None:
 def test_items_stay_in_the_order_in_which_they_were_met_last() -> None:
     row = Row()
     for number in (5, 6, 7, 5):
-        row.items.meet(number).tries += 1
+        row.items.touch(number).tries += 1
     again = Row.unpack(row.pack())
     assert (again.items.get(5), again.items.get(9)) == (ItemState(tries=2), None)
-    again.items.meet(6)
-    assert [key for (key, *_) in struct.iter_unpack("<IBBHI", again.items.pack())] == [7, 5, 6]
+    again.items.touch(6)
+    assert [key for (key, *_) in struct.iter_unpack("<IBBHIB", again.items.pack())] == [7, 5, 6]
 
 
 def test_an_item_is_found_only_where_an_entry_begins() -> None:
     row = Row()
-    state = row.items.meet(1)
+    state = row.items.touch(1)
     state.last = 2
     assert 2 not in Row.unpack(row.pack()).items

@@ -1,0 +1,71 @@
+"""A response and what it does to a row: predicted first, then counted, by knowledge, behaviour and timing together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from models import behaviour, knowledge, timing
+from models.row import UNKNOWN, Row
+from schemas.decision import LearningRecord
+
+
+class Response(NamedTuple):
+    """One answer to one item. `at_ms` is when it was complete, UNKNOWN when nobody told."""
+
+    item: str
+    skills: list[str]
+    correct: bool
+    at_ms: int = UNKNOWN
+    latency_ms: int | None = None
+    attempt: int | None = None
+    hints: int | None = None
+
+    @property
+    def shown_ms(self) -> int:
+        """When the item was shown; UNKNOWN when the end or the latency is."""
+        return UNKNOWN if self.at_ms == UNKNOWN or self.latency_ms is None else self.at_ms - self.latency_ms
+
+
+class Heard(NamedTuple):
+    """What counting a response told: for `predicted` and for calibrate. `pace` is the learner's before it."""
+
+    predicted: knowledge.Prediction
+    timing: timing.Timing
+    skills: list[str]
+    pace: float
+
+
+def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
+    """Predict, then let the response count in `row`. Nothing of the response but its item and start is seen before."""
+    item = shared.item(response.item)
+    predicted = knowledge.predict(row, shared, response.item, response.skills, response.shown_ms)
+    timed = timing.read(row, item, response.latency_ms)
+    pace = row.tau
+    behaviour.learn(row, correct=response.correct, attempt=response.attempt, hints=response.hints, timing=timed)
+    timing.learn(row, item, timed)
+    at_ms = max(response.at_ms, row.last_at_ms)
+    knowledge.learn(row, predicted, response.item, response.skills, response.correct, at_ms, guessed=timed.guessed)
+    return Heard(predicted, timed, response.skills, pace)
+
+
+def lesson(response: Response, heard: Heard, *, tenant: str, course: str, segment: str, partition: int, offset: int,
+           population: tuple[int, str], logged_ms: int) -> LearningRecord:  # fmt: skip
+    """What calibrate learns from a response."""
+    return LearningRecord(
+        tenant=tenant,
+        course=course,
+        partition=partition,
+        offset=offset,
+        segment=segment,
+        item=response.item,
+        skills=heard.skills,
+        features=heard.predicted.features,
+        ability=heard.predicted.ability,
+        correct=response.correct,
+        log_seconds=heard.timing.log_seconds,
+        pace=heard.pace,
+        guessed=heard.timing.guessed,
+        population=population,
+        logged_ms=logged_ms,
+        cells=heard.predicted.cells,
+    )
