@@ -1,8 +1,10 @@
 """`make bench-knowledge DATA=dir`: the learner model on real logs, beside Elo, best-LR and a logistic regression a learner.
 
 Every response is predicted before it is learned from. The model is the service's own: the row from bytes to bytes, the
-population learned from learning records. `segue_versions` predicts with versions cut every 256 responses, as the service
-does. Writes benchmarks/results/knowledge.json and plots beside it; the last line printed is JSON.
+population learned from learning records. Times are medians over blocks of 500 responses; `us_quiet` is the tenth
+percentile, `river_lr_us` what River's logistic regression took in the same blocks. `segue_versions` predicts with versions
+cut every 256 responses, as the service does. Writes benchmarks/results/knowledge.json and plots beside it; the last line
+printed is JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,7 @@ from river.linear_model import LogisticRegression
 
 from agents.calibrate import EVERY_RESPONSES
 from benchmarks import measures
+from benchmarks.detectors import detectors
 from benchmarks.knowledge_plots import plot
 from benchmarks.learner_logs import Log, read_log
 from benchmarks.rivals import BestLR, Elo, Model, PerLearnerLR
@@ -50,14 +52,17 @@ class Score:
 
     predicted: list[float] = field(default_factory=list)
     us_per_event: float = 0.0
+    us_quiet: float = 0.0
     learn_us: float = 0.0
+    river_lr_us: float = 0.0
     row_bytes: list[int] = field(default_factory=list)
 
 
 def segue(log: Log, order: list[int], every: int = 0) -> Score:
     """Our model. `every` 0: the population as it is now; else versions cut after so many responses."""
     population, rows, score = PopulationLearner("", "", Population.empty()), dict[str, bytes](), Score()
-    clock, steps, learns = time.perf_counter, list[float](), list[float]()
+    clock, steps, learns, rivers = time.perf_counter, list[float](), list[float](), list[float]()
+    river = RiverRound()
     for start in range(0, len(order), BLOCK):
         stepped = learned = 0.0
         block = order[start : start + BLOCK]
@@ -80,7 +85,9 @@ def segue(log: Log, order: list[int], every: int = 0) -> Score:
                 population.cut()
         steps.append(stepped / len(block) * 1e6)
         learns.append(learned / len(block) * 1e6)
-    score.us_per_event, score.learn_us = median(steps), median(learns)
+        rivers.append(river.us())
+    score.us_per_event, score.learn_us, score.river_lr_us = median(steps), median(learns), median(rivers)
+    score.us_quiet = sorted(steps)[len(steps) // 10]
     score.row_bytes = [len(packed) for packed in rows.values()]
     return score
 
@@ -130,7 +137,8 @@ def measure(path: Path, protocol: str, quick: bool) -> dict[str, Any]:
             "us_per_event": round(score.us_per_event, 1),
         }
         if name.startswith("segue"):
-            found[name] |= {"learn_us": round(score.learn_us, 1), "row_bytes": int(median(score.row_bytes)),
+            found[name] |= {"us_quiet": round(score.us_quiet, 1), "river_lr_us": round(score.river_lr_us, 1),
+                            "learn_us": round(score.learn_us, 1), "row_bytes": int(median(score.row_bytes)),
                             "row_bytes_max": max(score.row_bytes)}  # fmt: skip
         if name in RIVALS:
             low, high = measures.difference(arrays["segue"], p, y, learner, ROUNDS, seed=1)
@@ -155,17 +163,20 @@ def _curve(p: measures.Floats, y: measures.Floats, nth: Any) -> list[float | Non
     return [measures.log_loss(p[nth == n], y[nth == n]) if np.any(nth == n) else None for n in range(CURVE)]
 
 
-def river_us() -> float:
-    """Microseconds that River's logistic regression takes here to predict and learn, with as many features as ours."""
-    model, x = LogisticRegression(), {name: 0.1 * n for n, name in enumerate(NAMES)}
-    rounds = []
-    for _ in range(20):
+class RiverRound:
+    """River's logistic regression with as many features as ours have names: how quick this machine is just now."""
+
+    def __init__(self) -> None:
+        self._model = LogisticRegression()
+        self._x = {name: 0.1 * n for n, name in enumerate(NAMES)}
+
+    def us(self, rounds: int = 25) -> float:
+        """Microseconds to predict and learn once."""
         begin = time.perf_counter()
-        for _ in range(500):
-            model.predict_proba_one(x)
-            model.learn_one(x, True)
-        rounds.append((time.perf_counter() - begin) / 500 * 1e6)
-    return round(median(rounds), 1)
+        for _ in range(rounds):
+            self._model.predict_proba_one(self._x)
+            self._model.learn_one(self._x, True)
+        return (time.perf_counter() - begin) / rounds * 1e6
 
 
 def _files(folder: Path) -> list[Path]:
@@ -179,6 +190,17 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
+def _behaviour(folder: Path, most: int | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in _files(folder):
+        log = read_log(path, most)
+        if log is None or len(log.responses) > MOST_BATCHED or all(r.latency_ms is None for r in log.responses):
+            continue
+        found = detectors(log)
+        if found is not None:
+            print(f"behaviour, {log.name}: {found}", flush=True)
+            yield log.name, found
+
+
 def main() -> int:
     """The folder from the command line."""
     quick = bool(os.environ.get("QUICK"))
@@ -186,7 +208,7 @@ def main() -> int:
     if folder is None or not folder.is_dir():
         print(json.dumps({"error": f"no data folder {folder}: make bench-knowledge DATA=folder with parquet files"}))
         return 2
-    report: dict[str, Any] = {"quick": quick, "river_lr_us": river_us(), "datasets": {}}
+    report: dict[str, Any] = {"quick": quick, "datasets": {}}
     tasks = []
     for path in _files(folder):
         log = read_log(path, QUICK_LEARNERS if quick else None)
@@ -197,12 +219,12 @@ def main() -> int:
         return 2
     print(f"{len(tasks)} runs{', the first learners only (QUICK=1): less certain' if quick else ''} ...", flush=True)
     details = []
-    with ProcessPoolExecutor(max_workers=int(os.environ.get("JOBS", "2"))) as pool:
-        for done in as_completed([pool.submit(measure, path, protocol, quick) for path, protocol in tasks]):
-            found = done.result()
-            details.append(found)
-            report["datasets"].setdefault(found["name"], {})[found["protocol"]] = found["models"]
-            _tell(found, len(details), len(tasks))
+    for number, (path, protocol) in enumerate(tasks, 1):
+        found = measure(path, protocol, quick)
+        details.append(found)
+        report["datasets"].setdefault(found["name"], {})[protocol] = found["models"]
+        _tell(found, number, len(tasks))
+    report["behaviour"] = dict(_behaviour(folder, QUICK_LEARNERS if quick else None))
     RESULTS.mkdir(exist_ok=True)
     plot(details, RESULTS)
     name = "knowledge-quick.json" if quick else "knowledge.json"
@@ -218,6 +240,7 @@ def _tell(found: dict[str, Any], done: int, of: int) -> None:
         versus = each.get("segue_minus_this")
         print(f"  {name:15} auc {each['auc']:.4f}  first five {each['auc_first5']:.4f}  log loss {each['log_loss']:.4f}  "
               f"ece {each['ece']:.3f}  {each['us_per_event']:6.1f} us"
+              + (f"  (River's LR {each['river_lr_us']:.1f} us)" if "river_lr_us" in each else "")
               + (f"  segue better by {versus[0]:+.4f} to {versus[1]:+.4f}" if versus else ""), flush=True)  # fmt: skip
 
 

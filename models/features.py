@@ -44,14 +44,14 @@ MAX_GAP = 20.0
 CELLS = 1 << 18
 """Cells of a course; two combinations that share a number share an effect."""
 
-(ITEM_RECENT, ITEM_LAG, ITEM_GAP, SKILL_GAP, LAST_GAP, LEVEL, ITEM_BY_RECENT, ITEM_BY_FORM, ITEM_BY_RUN, ITEM_BY_SKILL_LAG,
- SKILL_BY_RECENT, SKILL_BY_COUNT, SKILL_BY_ALL_RECENT, SKILL_AFTER_SKILL, SKILL_AFTER_ITEM) = range(15)  # fmt: skip
-BIN_KINDS = LEVEL + 1
+(ITEM_RECENT, ITEM_LAG, ITEM_GAP, SKILL_GAP, LAST_GAP, ITEM_BY_RECENT, ITEM_BY_FORM, ITEM_BY_RUN, ITEM_BY_SKILL_LAG,
+ SKILL_BY_RECENT, SKILL_BY_COUNT, SKILL_BY_ALL_RECENT, SKILL_AFTER_SKILL, SKILL_AFTER_ITEM) = range(14)  # fmt: skip
+BIN_KINDS = LAST_GAP + 1
 """The kinds below this one have no name, only a value below BINS."""
 
 BINS = 16
 _MASK = CELLS - 1
-_OF = tuple(0x9E3779B1 * (2 * kind + 1) & 0xFFFFFFFF for kind in range(15))
+_OF = tuple(0x9E3779B1 * (2 * kind + 1) & 0xFFFFFFFF for kind in range(14))
 _KIND, _VALUE = 0x7FEB352D, 0x846CA68B
 
 
@@ -61,7 +61,7 @@ def cell(kind: int, of: int, value: int) -> int:
 
 
 _BINS = tuple(tuple(cell(kind, 0, value) for value in range(BINS)) for kind in range(BIN_KINDS))
-_ITEM_RECENTS, _ITEM_LAGS, _ITEM_GAPS, _SKILL_GAPS, _LAST_GAPS, _LEVELS = _BINS
+_ITEM_RECENTS, _ITEM_LAGS, _ITEM_GAPS, _SKILL_GAPS, _LAST_GAPS = _BINS
 UNMET = (_ITEM_RECENTS[1], _ITEM_LAGS[0], _ITEM_GAPS[0])
 _NEW = SkillState()
 _COUNTS = tuple(int(log1p(n) * 2.2) for n in range(64))
@@ -77,12 +77,9 @@ def skills_key(skills: Sequence[str]) -> int:
     return hash32(skills[0]) if len(skills) == 1 else hash32("~".join(skills))
 
 
-def features(row: Row, item: str | None, skills: Sequence[str], states: Sequence[SkillState], shown_ms: int,
-             level: float) -> tuple[list[float], list[int]]:  # fmt: skip
-    """Dense values in the order of NAMES, and cells. `states` are those of `skills`; `shown_ms` -1 is an unknown moment.
-
-    `level` is the learner's ability.
-    """
+def features(row: Row, item: str | None, skills: Sequence[str], states: Sequence[SkillState],
+             shown_ms: int) -> tuple[list[float], list[int]]:  # fmt: skip
+    """Dense values in the order of NAMES, and cells. `states` are those of `skills`; `shown_ms` -1 is an unknown moment."""
     moment = tenths(row, shown_ms)
     skill_wins, skill_fails, skill_residual, skill_gap, tries, recent, last_try = _of_skills(states, moment)
     all_wins, all_fails = log1p(row.wins), log1p(row.tries - row.wins)
@@ -96,7 +93,6 @@ def features(row: Row, item: str | None, skills: Sequence[str], states: Sequence
     cells = [
         _SKILL_GAPS[gap_bin(skill_gap)],
         _LAST_GAPS[gap_bin(last_gap)],
-        _LEVELS[level_bin(level)],
         cell(SKILL_BY_RECENT, name, recent),
         cell(SKILL_BY_COUNT, name, count_bin(tries)),
         cell(SKILL_BY_ALL_RECENT, name, row.recent),
@@ -124,7 +120,7 @@ def _of_item(row: Row, key: int, skills: int, skill_lag: int, moment: int, dense
         cells += _ITEM_RECENTS[recent], _ITEM_LAGS[count_bin(row.tries - met.last_try & 0xFFFF)], _ITEM_GAPS[gap_bin(gap)]
     cells += (
         cell(ITEM_BY_RECENT, key, recent),
-        cell(ITEM_BY_FORM, key, level_bin(dense[8])),
+        cell(ITEM_BY_FORM, key, form_bin(dense[8])),
         cell(ITEM_BY_RUN, key, run),
         cell(ITEM_BY_SKILL_LAG, key, count_bin(skill_lag)),
     )
@@ -165,7 +161,7 @@ def _tries(state: SkillState) -> int:
     return state.tries
 
 
-def level_bin(logit: float) -> int:
+def form_bin(logit: float) -> int:
     """A logit in steps of .3, from -2: at most 13."""
     return 0 if logit <= -2.0 else 13 if logit >= 1.9 else int((logit + 2.0) / 0.3)
 

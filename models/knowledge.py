@@ -17,7 +17,6 @@ from typing import NamedTuple, Protocol
 
 from models.features import (
     LAST_GAP,
-    LEVEL,
     NAMES,
     SKILL_BY_ALL_RECENT,
     SKILL_BY_COUNT,
@@ -29,7 +28,6 @@ from models.features import (
     features,
     gap_bin,
     gap_since,
-    level_bin,
     sigmoid,
     skills_key,
     states_of,
@@ -83,7 +81,7 @@ def predict(row: Row, population: Shared, item: str | None, skills: Sequence[str
     """Probability of a right answer. Changes nothing. `item` None asks about a typical item of `skills`."""
     states = states_of(row, skills)
     own = ability(row, states)
-    phi, cells = features(row, item, skills, states, shown_ms, own)
+    phi, cells = features(row, item, skills, states, shown_ms)
     z = own + population.skill_effect(skills) + total(map(mul, population.weights, phi)) + population.cells_effect(cells)
     if item is not None:
         z += population.item(item)[0]
@@ -99,7 +97,7 @@ class Masteries:
     __slots__ = ("_common", "_moment", "_population", "_row", "_skill_weights")
 
     def __init__(self, row: Row, population: Population, now_ms: int) -> None:
-        phi, _ = features(row, None, (), (), now_ms, 0.0)
+        phi, _ = features(row, None, (), (), now_ms)
         weights = population.weights
         last_gap = cell(LAST_GAP, 0, gap_bin(phi[NAMES.index("last_gap")]))
         self._common = row.theta + total(map(mul, weights, phi)) + population.cells_effect([last_gap, *UNMET])
@@ -118,7 +116,7 @@ class Masteries:
             log_wins, log_fails = log1p(state.wins), log1p(state.tries - state.wins)
             z += state.theta + wins * log_wins + fails * log_fails + ratio * (log_wins - log_fails)
             z += residual * state.residual + gap_weight * gap
-        z += population.bins[SKILL_GAP][gap_bin(gap)] + population.bins[LEVEL][level_bin(row.theta + state.theta)]
+        z += population.bins[SKILL_GAP][gap_bin(gap)]
         return sigmoid(z + population.cells_effect((
             cell(SKILL_BY_RECENT, key, state.recent),
             cell(SKILL_BY_COUNT, key, count_bin(state.tries)),

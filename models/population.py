@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from river.optim import AdaGrad
@@ -92,7 +91,7 @@ class Population:
         zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
         none: Table[int, CellValues] = Table({}, {})
         return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
-                   MappingProxyType({}), 0)  # fmt: skip
+                   {}, 0)  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
@@ -111,7 +110,7 @@ class Population:
             cells,
             losses,
             _bins(cells, leading(losses)),
-            MappingProxyType(dict(change.watermark)),
+            dict(change.watermark),
             change.responses,
         )
 
@@ -185,8 +184,13 @@ class PopulationLearner:
 
     def cells_effect(self, numbers: Iterable[int]) -> float:
         """Sum of the effects of some cells, now."""
-        place = 2 * leading(self._losses)
-        return total(self._cell(number)[place] for number in numbers)
+        mine, overlay, base = self._cells, self._version.cells.overlay, self._version.cells.base
+        place, whole = 2 * leading(self._losses), 0.0
+        for number in numbers:
+            values = mine.get(number) or overlay.get(number) or base.get(number)
+            if values is not None:
+                whole += values[place]
+        return whole
 
     @property
     def pending(self) -> int:

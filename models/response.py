@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from models import behaviour, knowledge, timing
+from models.features import tenths
 from models.row import UNKNOWN, Row
 from schemas.decision import LearningRecord
+from schemas.ids import hash32
 
 
 class Response(NamedTuple):
@@ -41,11 +43,20 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     predicted = knowledge.predict(row, shared, response.item, response.skills, response.shown_ms)
     timed = timing.read(row, item, response.latency_ms)
     pace = row.tau
-    behaviour.learn(row, correct=response.correct, attempt=response.attempt, hints=response.hints, timing=timed)
-    timing.learn(row, item, timed)
     at_ms = max(response.at_ms, row.last_at_ms)
+    behaviour.learn(
+        row, predicted.p, correct=response.correct, attempt=response.attempt, hints=response.hints, timing=timed,
+        same_item_ms=_since_same_item(row, response.item, at_ms),
+    )  # fmt: skip
+    timing.learn(row, item, timed)
     knowledge.learn(row, predicted, response.item, response.skills, response.correct, at_ms, guessed=timed.guessed)
     return Heard(predicted, timed, response.skills, pace)
+
+
+def _since_same_item(row: Row, item: str, at_ms: int) -> int | None:
+    if not row.last_answer or row.last_item != hash32(item):
+        return None
+    return max(0, tenths(row, at_ms) - row.last_answer) * 100
 
 
 def lesson(response: Response, heard: Heard, *, tenant: str, course: str, segment: str, partition: int, offset: int,

@@ -34,7 +34,7 @@ UNKNOWN = -1
 
 _PREFIX = Struct("<BBBBBBHHH")
 _HEADER_1 = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
-_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBB")
+_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBe")
 _SKILL_1 = Struct("<IfffHHIH")
 _SKILL = Struct("<IfeeHHIHB")
 _ITEM_1 = Struct("<IBBHI")
@@ -225,6 +225,8 @@ class Row:
     last_answer: int = 0
     run: int = 0
     recent: int = NONE_YET
+    expected_right: int = 0
+    cycling: float = 0.0
     skills: Skills = field(default_factory=Skills)
     items: Items = field(default_factory=Items)
     segments: dict[int, int] = field(default_factory=dict)
@@ -242,7 +244,8 @@ class Row:
                 self.last_outcome, self.flags, self.pace_choice, self.struggle, self.ew_residual_time, self.timed,
                 self.tau, self.feedback_choice, min(self.late_events, 255), self.format, self.goal,
                 self.last_segment, self.time_residuals, len(self.time_residuals),
-                self.last_item, self.last_skills, self.last_answer, self.run, self.recent,
+                self.last_item, self.last_skills, self.last_answer, self.run, self.recent, self.expected_right,
+                self.cycling,
             ),
         ]  # fmt: skip
         parts.append(self.skills.pack())

@@ -5,11 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import reduce
-from operator import add
+from math import fsum as total
 
-
-def total(values: Iterable[float]) -> float:
-    """Left to right, one rounding an addition."""
-    return reduce(add, values, 0.0)
+__all__ = ["total"]

@@ -8,9 +8,12 @@ import pytest
 from msgspec import json, msgpack
 
 from agents.step import step
-from models.population import Population
+from models.features import NAMES
+from models.population import Population, PopulationLearner
+from models.row import Row
 from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
 from schemas.decision import Decision, LearningRecord, Reject
+from schemas.ids import hash32
 from schemas.interaction import LogRecord
 from schemas.population import PopulationChange, PopulationRecord, decode_population, encode_population
 from tests.factories import HEADERS, course, interaction
@@ -26,6 +29,7 @@ def made() -> dict[str, bytes]:
     change = PopulationChange(
         tenant="default", course="tiny", version=1, parent="", weights=[0.5, -0.25], gradients=[1.0, 2.0],
         items={"i1": (0.5, 0.25, 2.0, 1.0, 3)}, skills={"a": (0.125, 1.0)}, watermark={0: 7}, responses=8,
+        cells={3: (0.5, 1.5, 0.25, 2.0)}, losses=[2.0, 1.5],
     )  # fmt: skip
     population = PopulationRecord(hash="00112233", full=False, piece=0, pieces=1, change=change)
     reject = Reject(partition=0, offset=3, code="malformed", detail="no", value=b"\x00{", headers=[("schema", b"MQ==")])
@@ -51,6 +55,23 @@ def test_golden_files_are_read() -> None:
     assert msgpack.decode((GOLDEN / "learning.msgpack").read_bytes(), type=LearningRecord).correct
     assert decode_population((GOLDEN / "population.msgpack").read_bytes()).change.items["i1"][4] == 3
     assert json.decode((GOLDEN / "reject.json").read_bytes(), type=Reject).value == b"\x00{"
+
+
+def test_what_the_first_release_wrote_is_still_read() -> None:
+    row = Row.unpack((GOLDEN / "1" / "row.bin").read_bytes())
+    assert (row.seq, row.wins, row.recent) == (1, 1, 1)
+    skill = row.skills.get(hash32("a"))
+    assert skill is not None and (skill.tries, skill.recent) == (1, 1)
+    said = interaction(2, at="2026-01-02T03:05:05Z")
+    after = Row.unpack(step(row.pack(), said, 0, 1, course(), Population.empty()).row)
+    assert (after.seq, after.tries, after.engine) == (2, 2, 2)
+    learned = msgpack.decode((GOLDEN / "1" / "learning.msgpack").read_bytes(), type=LearningRecord)
+    learner = PopulationLearner("default", "tiny", Population.empty())
+    assert learner.learn_one(learned) and learned.cells == []
+    change = decode_population((GOLDEN / "1" / "population.msgpack").read_bytes()).change
+    version = Population.empty().apply(change, "x")
+    assert version.item("i1")[0] == 0.5 and len(version.weights) == len(NAMES)
+    assert json.decode((GOLDEN / "1" / "decision.json").read_bytes(), type=Decision).engine == 1
 
 
 if __name__ == "__main__":
