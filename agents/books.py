@@ -134,4 +134,5 @@ def _joined(pieces: list[PopulationRecord]) -> PopulationChange:
     ordered = sorted({piece.piece: piece for piece in pieces}.values(), key=lambda piece: piece.piece)
     items = {name: values for piece in ordered for name, values in piece.change.items.items()}
     skills = {name: values for piece in ordered for name, values in piece.change.skills.items()}
-    return replace(ordered[0].change, items=items, skills=skills)
+    cells = {number: values for piece in ordered for number, values in piece.change.cells.items()}
+    return replace(ordered[0].change, items=items, skills=skills, cells=cells)

@@ -28,6 +28,7 @@ EVERY_RESPONSES = 256
 EVERY_SECONDS = 2.0
 FULL_EVERY = 32
 ITEMS_A_PIECE = 4_000
+CELLS_A_PIECE = 8_000
 BREATH = 16
 """Responses learned before the loop is given to others: learning must not stand in a decision's way."""
 
@@ -142,14 +143,17 @@ class Calibrate:
 
 
 def in_pieces(change: PopulationChange) -> list[PopulationChange]:
-    """A change cut so that each piece stays under a megabyte; the first has everything but the later items."""
-    names = list(change.items)
-    if len(names) <= ITEMS_A_PIECE:
-        return [change]
-    parts = [names[i : i + ITEMS_A_PIECE] for i in range(0, len(names), ITEMS_A_PIECE)]
+    """A change cut so that each piece stays under a megabyte; the first has everything but the later items and cells."""
+    items, cells = list(change.items.items()), list(change.cells.items())
+    count = max(1, -(-len(items) // ITEMS_A_PIECE), -(-len(cells) // CELLS_A_PIECE))
     return [
-        replace(change, items={name: change.items[name] for name in part}, skills=change.skills if not i else {})
-        for i, part in enumerate(parts)
+        replace(
+            change,
+            items=dict(items[n * ITEMS_A_PIECE : (n + 1) * ITEMS_A_PIECE]),
+            cells=dict(cells[n * CELLS_A_PIECE : (n + 1) * CELLS_A_PIECE]),
+            skills=change.skills if not n else {},
+        )
+        for n in range(count)
     ]
 
 

@@ -130,10 +130,11 @@ def encode_course() -> bytes:
 
 def test_a_large_change_travels_in_pieces_and_comes_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ITEMS_A_PIECE", 10)
+    monkeypatch.setattr(module, "CELLS_A_PIECE", 20)
     change = PopulationChange(
         tenant="default", course="tiny", version=1, parent="", weights=[1.0], gradients=[1.0],
         items={f"i{n}": (float(n), 1.0, 2.0, 1.0, n) for n in range(35)}, skills={"a": (1.0, 1.0)}, watermark={0: 1},
-        responses=35,
+        responses=35, cells={n: (float(n), 1.0, 0.5, 1.0) for n in range(50)},
     )  # fmt: skip
     pieces, book = in_pieces(change), PopulationBook()
     assert len(pieces) == 4
@@ -141,3 +142,4 @@ def test_a_large_change_travels_in_pieces_and_comes_together(monkeypatch: pytest
         PopulationRecord(hash="h", full=False, piece=n, pieces=4, change=pieces[n])))  # fmt: skip
     assert [book.add(made(n)) is not None for n in (2, 0, 3, 1)] == [False, False, False, True]
     assert book.newest("default", "tiny").items.whole() == change.items
+    assert book.newest("default", "tiny").cells.whole() == change.cells
