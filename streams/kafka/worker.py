@@ -98,6 +98,7 @@ class KafkaWorker:
             consumer_auto_offset_reset="earliest",
             stream_wait_empty=False,
             producer_threaded=False,
+            table_standby_replicas=0,  # else its assignor lets a joining worker go without: 2, 2, 0
             reply_create_topic=False,
         )
         app.transport = BatchingTransport(app.conf.broker_consumer, app, app.loop)

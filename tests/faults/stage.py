@@ -27,13 +27,14 @@ from schemas.errors import Unavailable
 from schemas.interaction import Outgoing
 from streams.kafka.local import LocalKafka, Node
 from streams.kafka.log import KafkaProducer
-from streams.keys import PartitionKeys
+from streams.keys import WORKERS, PartitionKeys
 from streams.standalone import StandaloneLog
 from streams.wire import Wire
 from tests.factories import HEADERS
 from tests.faults.network import Network
 
 SESSION_SECONDS = 6.0
+JOIN_SECONDS = 40.0
 POISON = (b"", b"{", b"\x00" * 40, b'{"stamp": 1}', b"[]", b"\xff\xfe", b'{"event": {"id": "x"}}')
 
 
@@ -95,7 +96,13 @@ class Stage:
             return
         first = self.service.workers[0]
         self.service.workers.append(self.service.supervisor.add("worker", environment=first.environment))
-        await asyncio.sleep(4.0)
+        await self._with_wire(self._all_work)
+
+    async def _all_work(self, wire: Wire) -> None:
+        """Wait until as many workers as there are have partitions of their own."""
+        async with asyncio.timeout(JOIN_SECONDS):
+            while await wire.call("ZCOUNT", WORKERS, int((time.time() - 2.5) * 1000), "+inf") < len(self.service.workers):
+                await asyncio.sleep(0.2)
 
     async def remove_worker(self) -> None:
         """3: a worker leaves for good (Kafka)."""
