@@ -6,7 +6,7 @@ UV := .bootstrap/bin/uv
 RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo test check replay fmt up clean faults bench-knowledge bench-latency bench-ledger bench-throughput
+.PHONY: help setup demo test check replay fmt up clean faults bench-knowledge bench-policy bench-latency bench-ledger bench-throughput
 
 help: ## Print the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ clean: ## Remove the virtual environment and caches
 
 bench-knowledge: setup ## The learner model on real logs: make bench-knowledge DATA=folder [QUICK=1]
 	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.knowledge "$(DATA)"
+
+bench-policy: setup ## Our policy beside others and an oracle, in simulated worlds: make bench-policy [SEED=n] [QUICK=1]
+	@QUICK=$(QUICK) SEED=$(SEED) $(RUN)/python -m benchmarks.policy
 
 bench-throughput: setup ## One worker flat out beside peers running the same step: make bench-throughput [QUICK=1]
 	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.throughput

@@ -27,6 +27,9 @@ from schemas.interaction import Interaction
 ENGINE = 2
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
+HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
+"""What is told of a segment by who is in it; a request for one, or skipping it, is not."""
+
 LATE_MS = 24 * 3600 * 1000
 """How long before its run's start an event may have happened and still be obeyed."""
 
@@ -92,8 +95,8 @@ def _update(row: Row, event: Event, answer: Response | None, at_ms: int, logged_
         heard = hear(row, answer, population)
     else:
         _other(row, event)
-    if event.segment is not None:
-        row.last_segment = hash32(event.segment)
+    if event.segment is not None and event.type in HAPPENS_IN_SEGMENT:
+        row.visit(hash32(event.segment))
     row.last_at_ms = max(row.last_at_ms, at_ms)
     return heard
 
@@ -131,8 +134,6 @@ def _decide(row: Row, record: Interaction, course: Course, population: Populatio
     view = View(row, course, population, max(at_ms, row.last_at_ms))
     choice = policy.choose(view, name, _asked_for(event))
     why = sentence(view, choice)
-    if choice.segment is not None:
-        row.show(hash32(choice.segment.id))
     return Decision(
         id=name,
         seq=row.seq,

@@ -1,26 +1,33 @@
 """What a segment is worth to a learner now: expected gain in mastery per expected minute, as signed parts.
 
-    gain = sum over skills of weight x (1 - mastery) x readiness x (1 + .25 x skills that build on it)
-    score = gain / minutes x .85^seen x priority x work context and goal
+    known = mastery between GUESSED and DONE, as a share
+    gain = sum over skills of weight x (1 - known) x readiness x (1 + .25 x skills that build on it)
+    score = gain x fit / minutes x .85^seen x priority x work context and goal
 
-Mastery is the probability of answering a typical item of the skill right. Readiness is highest where a try teaches most,
-when success is likely but not certain; the factors are those of the policy page of the design.
+Mastery is the probability of answering a typical item of the skill right; who guesses gets some right, who knows slips, so
+only what lies between counts. Readiness is how far the skills are known that this one builds on. A segment far above or
+below the learner's level fits less. The factors are those of the policy page of the design.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import exp
 
 from models.knowledge import Masteries
 from models.plan import Entry, Plan, plan_of
 from models.population import Population
 from models.row import SEEN_MASK, Row
+from models.sums import total
 from models.timing import expected_minutes
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
 SEEN_DISCOUNT = tuple(0.85**seen for seen in range(SEEN_MASK + 1))
 GOAL = 1.5
+GUESSED, DONE = 0.25, 0.9
+UNREADY, LEAST_LEFT = 0.25, 0.02
+UNFIT, FITS = 0.4, 0.35
 
 
 @dataclass(slots=True)
@@ -35,7 +42,7 @@ class View:
     pace: float = field(init=False)
     _masteries: Masteries = field(init=False)
     _mastery: dict[str, float] = field(default_factory=dict)
-    gains: dict[str, float] = field(default_factory=dict)
+    gains: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.plan = plan_of(self.course)
@@ -49,13 +56,20 @@ class View:
             known = self._mastery[skill] = self._masteries.of(skill)
         return known
 
-    def gain(self, skill: str) -> float:
-        """Expected gain of a try at `skill`, with what builds on it counted in."""
-        gain = self.gains.get(skill)
+    def known(self, skill: str) -> float:
+        """Mastery as a share of the way from guessing to done."""
+        return max(0.0, min(1.0, (self.mastery(skill) - GUESSED) / (DONE - GUESSED)))
+
+    def gain(self, skill_at_level: tuple[str, int]) -> float:
+        """Expected gain of a try at a skill in a segment of some level, with what builds on the skill counted in."""
+        gain = self.gains.get(skill_at_level)
         if gain is None:
-            mastery = self.mastery(skill)
-            readiness = 0.3 + 0.7 * min(1.0, 2.0 * mastery)
-            gain = self.gains[skill] = (1.0 - mastery) * readiness * self.plan.ahead.get(skill, 1.0)
+            skill, level = skill_at_level
+            bases, known = self.plan.bases.get(skill), self.known(skill)
+            ready = total(map(self.known, bases)) / len(bases) if bases else 1.0
+            fit = UNFIT + (1.0 - UNFIT) * exp(-(((known - level / 10.0) / FITS) ** 2))
+            worth = max(LEAST_LEFT, 1.0 - known) * (UNREADY + (1.0 - UNREADY) * ready) * fit
+            gain = self.gains[skill_at_level] = worth * self.plan.ahead.get(skill, 1.0)
         return gain
 
 
@@ -72,7 +86,7 @@ def score(view: View, segment: Segment) -> Score:
     """Expected gain per minute of `segment`, with its parts. Never negative."""
     entry = view.plan.entries[view.course.places[segment.id]]
     factor = _factor(view, entry)
-    terms = tuple((f"gain:{skill}", factor * weight * view.gain(skill)) for skill, weight in entry.skills)
+    terms = tuple((f"gain:{skill}", factor * weight * view.gain((skill, entry.level))) for skill, weight in entry.skills)
     return Score(segment, value(view, entry), terms)
 
 
@@ -80,7 +94,7 @@ def value(view: View, entry: Entry) -> float:
     """The score's value alone."""
     factor, whole = _factor(view, entry), 0.0
     for skill, weight in entry.skills:
-        whole += factor * weight * view.gain(skill)
+        whole += factor * weight * view.gain((skill, entry.level))
     return whole
 
 

@@ -12,7 +12,8 @@ DOWNSTREAM = 0.25
 
 
 class Entry(NamedTuple):
-    """One segment. `rate` is the author's priority over minutes; `free`: no prerequisite keeps it back; `bit`: its place."""
+    """One segment. `rate` is the author's priority over minutes; `free`: no prerequisite keeps it back; `bit`: its place;
+    `level`: its difficulty in tenths."""
 
     segment: Segment
     key: int
@@ -20,17 +21,20 @@ class Entry(NamedTuple):
     free: bool
     skills: tuple[tuple[str, float], ...]
     bit: int
+    level: int
 
 
 class Plan(NamedTuple):
-    """A course's segments in the authored order, and how much more each skill counts for those that build on it.
+    """A course's segments in the authored order, how much more each skill counts for those that build on it, and
+    what each builds on.
 
-    `lean` has of each entry what ranking reads: key, rate, free, skills, bit.
+    `lean` has of each entry what ranking reads: key, rate, free, skills with the level, bit.
     """
 
     entries: tuple[Entry, ...]
     ahead: dict[str, float]
-    lean: tuple[tuple[int, float, bool, tuple[tuple[str, float], ...], int], ...]
+    bases: dict[str, list[str]]
+    lean: tuple[tuple[int, float, bool, tuple[tuple[tuple[str, int], float], ...], int], ...]
 
 
 def plan_of(course: Course) -> Plan:
@@ -43,8 +47,24 @@ def plan_of(course: Course) -> Plan:
 
 def _made(course: Course) -> Plan:
     entries = tuple(
-        Entry(s, hash32(s.id), PRIORITY[s.priority] / s.minutes, not s.prerequisites, tuple(s.skills.items()), 1 << place)
+        Entry(
+            s,
+            hash32(s.id),
+            PRIORITY[s.priority] / s.minutes,
+            not s.prerequisites,
+            tuple(s.skills.items()),
+            1 << place,
+            round(10 * s.difficulty),
+        )
         for place, s in enumerate(course.segments)
     )
     ahead = {skill: 1.0 + DOWNSTREAM * count for skill, count in course.downstream.items()}
-    return Plan(entries, ahead, tuple((e.key, e.rate, e.free, e.skills, e.bit) for e in entries))
+    bases = {skill.id: skill.builds_on for skill in course.skills if skill.builds_on}
+    return Plan(
+        entries,
+        ahead,
+        bases,
+        tuple(
+            (e.key, e.rate, e.free, tuple(((skill, e.level), weight) for skill, weight in e.skills), e.bit) for e in entries
+        ),
+    )

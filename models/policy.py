@@ -17,12 +17,12 @@ from models.sums import total
 from schemas.course import Course, Segment
 from schemas.ids import chance_of, hash32
 
-POLICY = "gain-per-minute/1"
+POLICY = "gain-per-minute/2"
 TEMPERATURE = 0.04
 UNIFORM_SHARE = 0.05
-COOL_DOWN = 2
-NOT_NOW_FOR = 10
-"""Decisions for which "not now" keeps a segment away."""
+COOL_DOWN = 1
+NOT_NOW_FOR = 5
+"""Visits to other segments for which "not now" keeps a segment away."""
 
 COMPULSORY_EVERY = 4
 DAY_MS = 86_400_000
@@ -69,11 +69,11 @@ def ranked(view: View) -> tuple[list[int], list[float], int]:
     is what `removal` and `models.gain.value` say of each segment.
     """
     row, plan, pace, gains = view.row, view.plan, view.pace, view.gains
-    state_of, seq, plain = row.segments.get, row.seq, not row.format
+    state_of, visits, plain = row.segments.get, row.visits, not row.format
     places, worth, bitmap = [], [], 0
     for place, (key, rate, free, skills, bit) in enumerate(plan.lean):
         state = state_of(key, 0)
-        rested = not state & SEEN_MASK or (seq - (state >> SHOWN_SHIFT)) & 0xFF >= COOL_DOWN
+        rested = not state & SEEN_MASK or (visits - (state >> SHOWN_SHIFT)) & 0xFF >= COOL_DOWN
         if not (plain and free and rested and not state & ANY_MARK) and removal(view, plan.entries[place].segment):
             continue
         if row.goal:
@@ -102,11 +102,11 @@ def removal(view: View, segment: Segment) -> str | None:
         return "prerequisite"
     if is_required(view, segment):
         return None
-    if state & SKIPPED or (state & NOT_NOW and row.decisions_since_mark(hash32(segment.id)) < NOT_NOW_FOR):
+    if state & SKIPPED or (state & NOT_NOW and row.visits_since_mark(hash32(segment.id)) < NOT_NOW_FOR):
         return "learner"
     if row.format and hash32(segment.format) != row.format and _has_format(view.course, row.format):
         return "format"
-    since = row.decisions_since_shown(hash32(segment.id))
+    since = row.visits_since_seen(hash32(segment.id))
     if since is not None and since < COOL_DOWN and len(view.course.segments) > COOL_DOWN:
         return "cool-down"
     return None
@@ -153,14 +153,14 @@ def _authored(view: View, bitmap: int, authored: Segment | None) -> Choice:
 
 
 def _due_required(view: View, allowed: Sequence[Segment]) -> Segment | None:
-    """The required segment whose turn has come: every COMPULSORY_EVERY decisions, near its deadline, or at the end."""
+    """The required segment whose turn has come: every COMPULSORY_EVERY visits, near its deadline, or at the end."""
     if not view.course.required:
         return None
     queue = [segment for segment in allowed if is_required(view, segment)]
     if not queue:
         return None
     first = min(queue, key=lambda segment: view.course.required[segment.id])
-    turn = view.row.seq % COMPULSORY_EVERY == 0
+    turn = view.row.visits % COMPULSORY_EVERY == COMPULSORY_EVERY - 1
     return first if turn or len(queue) == len(allowed) or _deadline_near(view, first) else None
 
 
@@ -172,7 +172,7 @@ def _deadline_near(view: View, segment: Segment) -> bool:
 
 def _explore(view: View, decision: str, allowed: Sequence[Segment], worth: Sequence[float], bitmap: int,
              authored: Segment | None) -> Choice:  # fmt: skip
-    """Softmax over scores, mixed with a uniform share, drawn with the decision's own seed."""
+    """Softmax over scores as shares of the best, mixed with a uniform share, drawn with the decision's own seed."""
     probabilities = _probabilities(worth)
     drawn = _draw(probabilities, chance_of(decision))
     best = worth.index(max(worth))
@@ -193,7 +193,8 @@ def _second(values: Sequence[float], best: int) -> int | None:
 
 def _probabilities(values: Sequence[float]) -> list[float]:
     top, exp = max(values), math.exp
-    weights = [exp((value - top) / TEMPERATURE) for value in values]
+    scale = 1.0 / (TEMPERATURE * max(top, 1e-9))
+    weights = [exp((value - top) * scale) for value in values]
     whole = total(weights)
     floor = UNIFORM_SHARE / len(values)
     return [(1.0 - UNIFORM_SHARE) * weight / whole + floor for weight in weights]

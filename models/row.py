@@ -34,7 +34,7 @@ UNKNOWN = -1
 
 _PREFIX = Struct("<BBBBBBHHH")
 _HEADER_1 = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
-_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBe")
+_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeH")
 _SKILL_1 = Struct("<IfffHHIH")
 _SKILL = Struct("<IfeeHHIHB")
 _ITEM_1 = Struct("<IBBHI")
@@ -227,6 +227,7 @@ class Row:
     recent: int = NONE_YET
     expected_right: int = 0
     cycling: float = 0.0
+    visits: int = 0
     skills: Skills = field(default_factory=Skills)
     items: Items = field(default_factory=Items)
     segments: dict[int, int] = field(default_factory=dict)
@@ -245,7 +246,7 @@ class Row:
                 self.tau, self.feedback_choice, min(self.late_events, 255), self.format, self.goal,
                 self.last_segment, self.time_residuals, len(self.time_residuals),
                 self.last_item, self.last_skills, self.last_answer, self.run, self.recent, self.expected_right,
-                self.cycling,
+                self.cycling, self.visits,
             ),
         ]  # fmt: skip
         parts.append(self.skills.pack())
@@ -285,29 +286,32 @@ class Row:
         row.segments = dict(_SEGMENT.iter_unpack(_cut(body[at : at + segments * segment], segment, _SEGMENT.size)))
         return row
 
-    def show(self, key: int) -> None:
-        """Count one more showing of a segment, at decision `seq`."""
-        flags = self.segments.get(key, 0) & 0x00FF
-        flags = (flags & ~SEEN_MASK) | min((flags & SEEN_MASK) + 1, SEEN_MASK)
-        self.segments[key] = flags & ~NOT_NOW | (self.seq & 0xFF) << SHOWN_SHIFT
+    def visit(self, key: int) -> None:
+        """Something happened in a segment: going to another one than the last is a visit, counted here and there."""
+        state = self.segments.get(key, 0) & 0x00FF
+        if key != self.last_segment:
+            self.visits = (self.visits + 1) & 0xFFFF
+            state = (state & ~SEEN_MASK) | min((state & SEEN_MASK) + 1, SEEN_MASK)
+        self.segments[key] = state & ~NOT_NOW | (self.visits & 0xFF) << SHOWN_SHIFT
+        self.last_segment = key
 
     def mark(self, key: int, flag: int) -> None:
         """Set one of COMPLETED, WAIVED, SKIPPED, NOT_NOW on a segment."""
         self.segments[key] = self.segments.get(key, 0) | flag
 
     def mark_now(self, key: int, flag: int) -> None:
-        """Set a flag and remember at which decision, in place of when the segment was shown."""
+        """Set a flag and remember at which visit, in place of when the segment was visited."""
         state = self.segments.get(key, 0) & 0x00FF
-        self.segments[key] = state | flag | (self.seq & 0xFF) << SHOWN_SHIFT
+        self.segments[key] = state | flag | (self.visits & 0xFF) << SHOWN_SHIFT
 
-    def decisions_since_mark(self, key: int) -> int:
-        """How many decisions ago a segment was shown or marked by `mark_now`, modulo 256."""
-        return (self.seq - (self.segments.get(key, 0) >> SHOWN_SHIFT)) & 0xFF
+    def visits_since_mark(self, key: int) -> int:
+        """How many visits ago a segment was visited or marked by `mark_now`, modulo 256."""
+        return (self.visits - (self.segments.get(key, 0) >> SHOWN_SHIFT)) & 0xFF
 
-    def decisions_since_shown(self, key: int) -> int | None:
-        """How many decisions ago a segment was shown, modulo 256; None when it never was."""
-        flags = self.segments.get(key, 0)
-        return (self.seq - (flags >> SHOWN_SHIFT)) & 0xFF if flags & SEEN_MASK else None
+    def visits_since_seen(self, key: int) -> int | None:
+        """How many visits ago a segment was visited, modulo 256; None when it never was."""
+        state = self.segments.get(key, 0)
+        return (self.visits - (state >> SHOWN_SHIFT)) & 0xFF if state & SEEN_MASK else None
 
 
 def _cut(entries: bytes, size: int, known: int) -> bytes:

@@ -66,7 +66,7 @@ def test_a_skill_prerequisite_asks_for_mastery() -> None:
 def test_compulsory_content_passes_format_and_cool_down_masks() -> None:
     refusing = view(format=hash32("video"))
     assert removal(refusing, COURSE.by_id["b3"]) is None
-    refusing.row.show(hash32("b3"))
+    refusing.row.visit(hash32("b3"))
     assert removal(refusing, COURSE.by_id["b3"]) is None
 
 
@@ -101,7 +101,7 @@ def test_what_stands_before_compulsory_content_cannot_be_skipped_for_ever() -> N
     place = view(given)
     place.row.mark(hash32("p"), 0x0040)
     assert removal(place, given.by_id["p"]) is None
-    place.row.seq = 4
+    place.row.visits = 3
     due = choose(place, "d/4")
     assert due.segment is not None and (due.segment.id, due.arm) == ("p", "compulsory")
 
@@ -110,7 +110,7 @@ def test_a_repeatable_compulsory_segment_leaves_the_queue_when_completed() -> No
     segments = [{"id": "r", "compulsory": True, "repeatable": True}, {"id": "m", "compulsory": True}]
     done = view(course(segments=segments), segments={hash32("r"): COMPLETED})
     assert {choice.segment.id for choice in chosen(done, 50) if choice.segment and choice.arm == "compulsory"} <= {"m"}
-    done.row.seq = 4
+    done.row.visits = 3
     due = choose(done, "d/4")
     assert due.segment is not None and due.segment.id == "m"
 
@@ -119,7 +119,7 @@ def test_not_now_means_later() -> None:
     place = view()
     place.row.mark_now(hash32("a2"), 0x0080)
     assert removal(place, COURSE.by_id["a2"]) == "learner"
-    place.row.seq += 10
+    place.row.visits += 5
     assert removal(place, COURSE.by_id["a2"]) is None
 
 
@@ -127,7 +127,7 @@ def test_not_now_means_later() -> None:
        st.sampled_from([0, hash32("text"), hash32("video")]), st.integers(0, 300))  # fmt: skip
 def test_the_quick_way_to_what_is_eligible_agrees_with_the_reasons(states: dict[str, int], form: int, seq: int) -> None:
     place = view(format=form, segments={hash32(name): state for name, state in states.items()})
-    place.row.seq = seq
+    place.row.visits = seq
     expected = [segment.id for segment in COURSE.segments if removal(place, segment) is None]
     places, worth, bitmap = ranked(place)
     assert [COURSE.segments[at].id for at in places] == expected

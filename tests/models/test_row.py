@@ -95,11 +95,11 @@ def test_marks_survive_being_shown_again() -> None:
     row, key = Row(seq=300), hash32("s")
     row.mark(key, COMPLETED)
     for _ in range(20):
-        row.show(key)
+        row.visit(key)
     assert row.segments[key] & COMPLETED
-    assert row.decisions_since_shown(key) == 0
-    row.seq += 5
-    assert row.decisions_since_shown(key) == 5
+    assert row.visits_since_seen(key) == 0
+    row.visits += 5
+    assert row.visits_since_seen(key) == 5
 
 
 def test_items_stay_in_the_order_in_which_they_were_met_last() -> None:
