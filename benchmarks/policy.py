@@ -63,7 +63,8 @@ def run(policy: Policy, learners: list[Learner], course: Course) -> list[Passage
             if not looked[learner.number] and learner.minutes >= LOOK_AT:
                 looked[learner.number] = True
                 _look(policy, learner, passage)
-            if learner.minutes >= HORIZON or (looked[learner.number] and passage.minutes < HORIZON):
+            owing = required - set(learner.shown)
+            if learner.minutes >= HORIZON or (looked[learner.number] and passage.minutes < HORIZON and not owing):
                 passage.compulsory = len(required & set(learner.shown)) / len(required)
                 passage.done = True
     return passages
