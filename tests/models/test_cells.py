@@ -1,0 +1,61 @@
+"""Cells: numbers within the table, the same for ever, and effects that a course's own data choose the rate of."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.features import CELLS, SKILL_AFTER_ITEM, cell
+from models.population import CELL_RATES, Population, PopulationLearner, leading
+from schemas.decision import LearningRecord
+from schemas.ids import hash32
+
+
+@given(st.integers(0, SKILL_AFTER_ITEM), st.integers(0, 2**32 - 1), st.integers(0, 2**34))
+def test_a_cell_is_within_the_table(kind: int, of: int, value: int) -> None:
+    assert 0 <= cell(kind, of, value) < CELLS
+
+
+def test_cells_keep_their_numbers_for_ever() -> None:
+    assert [cell(6, hash32("i1"), 3), cell(12, hash32("fractions"), hash32("decimals"))] == [180342, 165136]
+
+
+def test_few_combinations_share_a_number() -> None:
+    names = {cell(kind, hash32(f"item-{n}"), value) for n in range(300) for kind in (6, 7, 8) for value in range(10)}
+    assert len(names) > 9_000 * 0.97
+
+
+def record(number: int, correct: bool, cells: list[int]) -> LearningRecord:
+    return LearningRecord(
+        tenant="", course="", partition=0, offset=number, segment="", item="i", skills=["a"], features=[1.0], ability=0.0,
+        correct=correct, log_seconds=None, pace=0.0, guessed=False, population=(0, ""), logged_ms=0, cells=cells,
+    )  # fmt: skip
+
+
+def learned(share: dict[int, float], count: int) -> PopulationLearner:
+    random, learner = Random(1), PopulationLearner("", "", Population.empty())
+    for number in range(count):
+        name = random.choice(list(share))
+        learner.learn_one(record(number, random.random() < share[name], [name]))
+    return learner
+
+
+def test_a_cell_learns_what_its_combination_does() -> None:
+    learner = learned({7: 0.9, 8: 0.3}, 2_000)
+    assert learner.cells_effect([7]) > 0.3 > 0.0 > learner.cells_effect([8])
+
+
+def test_strong_cells_want_the_quick_rate_and_the_version_says_so() -> None:
+    learner = learned({7: 0.95, 8: 0.05}, 600)
+    learner.cut()
+    assert CELL_RATES[leading(learner.version.losses)] == 0.06
+    assert learner.version.cells_effect([7]) == learner.cells_effect([7])
+
+
+def test_a_version_predicts_what_its_learner_predicted_when_it_was_cut() -> None:
+    learner = learned({7: 0.8, 8: 0.4, 9: 0.6}, 500)
+    learner.cut()
+    for numbers in ([7], [7, 8, 9], [10]):
+        assert learner.version.cells_effect(numbers) == learner.cells_effect(numbers)
