@@ -69,7 +69,11 @@ _COUNTS = tuple(int(log1p(n) * 2.2) for n in range(64))
 
 def sigmoid(z: float) -> float:
     """1 / (1 + e^-z), with z held within +-30."""
-    return 1.0 / (1.0 + exp(-max(-30.0, min(30.0, z))))
+    if z > 30.0:
+        z = 30.0
+    elif z < -30.0:
+        z = -30.0
+    return 1.0 / (1.0 + exp(-z))
 
 
 def skills_key(skills: Sequence[str]) -> int:
@@ -180,11 +184,13 @@ def tenths(row: Row, at_ms: int) -> int:
     """A moment as rows keep it: tenths of a second since the run began, from 1; 0 when unknown."""
     if at_ms < 0 or row.run_start_ms < 0:
         return 0
-    return max(1, min(0xFFFFFFFF, (at_ms - row.run_start_ms) // 100 + 1))
+    moment = (at_ms - row.run_start_ms) // 100 + 1
+    return 1 if moment < 1 else moment if moment < 0xFFFFFFFF else 0xFFFFFFFF
 
 
 def gap_since(moment: int, last: int) -> float:
     """Log of the seconds between, 0 when either is unknown or they are out of order."""
     if moment <= last or last == 0:
         return 0.0
-    return min(MAX_GAP, log1p((moment - last) / 10.0)) / 5.0
+    gap = log1p((moment - last) / 10.0)
+    return (gap if gap < MAX_GAP else MAX_GAP) / 5.0

@@ -162,8 +162,9 @@ def recent_with(recent: int, correct: bool, most: int) -> int:
 
 
 def _update_abilities(row: Row, states: list[SkillState], p: float, correct: bool, damping: float) -> None:
-    h = max(p * (1.0 - p), 1e-4)
-    n = max(len(states), 1)
+    h = p * (1.0 - p)
+    h = max(h, 1e-4)
+    n = len(states) or 1
     spread = 1.0 / h
     den = spread + row.v + total(s.v for s in states) / (n * n)
     innovation = damping * (correct - p) * spread / den

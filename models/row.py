@@ -332,7 +332,9 @@ def _items_of_format_1(entries: bytes) -> bytes:
 
 def bounded(value: float, limit: float) -> float:
     """`value` within +-`limit`; what is not a number becomes 0."""
-    return max(-limit, min(limit, value)) if not isnan(value) else 0.0
+    if -limit <= value <= limit:
+        return value
+    return 0.0 if isnan(value) else limit if value > 0.0 else -limit
 
 
 def count(value: int, most: int = 65_535) -> int:
