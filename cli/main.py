@@ -136,6 +136,22 @@ def replay(
     report(lambda: run_replay(data, learners, broker, url, key, workers))
 
 
+@app.command(epilog="Example: segue explain default/personal-data/1/ana/7 --replay")
+def explain(
+    name: Annotated[str, typer.Argument(metavar="ID", help="A decision's id: tenant/course/run/learner/number.")],
+    replay: Annotated[bool, typer.Option("--replay", help="Compute it again; exit code 1 when that differs.")] = False,
+    as_json: Json = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of a standalone service.")] = None,
+) -> None:
+    """Say why a decision was made, from what is stored; with --replay check that it can be made again bit for bit."""
+    import asyncio
+
+    from cli.explain import explain as run
+
+    settings = settings_for("explain", data=data, log_level="error")
+    guarded(lambda: asyncio.run(run(settings, name, replay, as_json)))
+
+
 @course_app.command("check", epilog="Example: segue course check examples/personal-data.yaml")
 def course_check(file: Path, as_json: Json = False) -> None:
     """Read a course file and say what is wrong with it. Exit code 1 when there is an error."""

@@ -106,6 +106,18 @@ class StandaloneLog:
         return found
 
 
+class StandaloneTopic:
+    """One partitioned topic, read by offset."""
+
+    def __init__(self, log: StandaloneLog, topic: str) -> None:
+        self._log = log
+        self._topic = topic
+
+    async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
+        """Records from offset `start` on."""
+        return await self._log.read_topic(self._topic, partition, start, limit)
+
+
 class StandaloneShared:
     """SharedLog over Valkey streams."""
 

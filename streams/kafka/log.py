@@ -42,11 +42,11 @@ def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsu
 
 
 class KafkaLog:
-    """EventLog over topic `interactions`. One reader, used by one lane at a time."""
+    """EventLog over topic `interactions`, or a reader of another topic. One reader, used by one lane at a time."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, topic: str = topics.INTERACTIONS) -> None:
         self._cluster = cluster
-        self._topic = cluster.topic(topics.INTERACTIONS)
+        self._topic = cluster.topic(topic)
         self._consumer = consumer(cluster)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
         self._lock = asyncio.Lock()

@@ -24,7 +24,7 @@ def segue(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
-COMMANDS = ("up", "worker", "gateway", "demo", "simulate", "replay", "course check", "course publish")
+COMMANDS = ("up", "worker", "gateway", "demo", "simulate", "replay", "explain", "course check", "course publish")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

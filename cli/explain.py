@@ -1,0 +1,86 @@
+"""`segue explain ID`: why a decision was made, in three layers, and with `--replay` whether it can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import typer
+from msgspec import json, to_builtins
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from agents.books import TopicBooks
+from agents.recompute import Records, Stored, find, recompute
+from cli.parts import Shared, shared_parts
+from runtime.settings import Settings
+from schemas import topics
+from streams.standalone import StandaloneTopic
+
+
+async def explain(settings: Settings, name: str, replay: bool, as_json: bool) -> None:
+    """Print it; exit code 1 when the recomputed decision differs."""
+    async with shared_parts(settings) as parts, _topics(parts) as (decisions, log):
+        stored = await find(name, decisions, log, settings.partitions)
+        same = await _again(stored, parts) if replay else None
+    if as_json:
+        found: dict[str, Any] = to_builtins(stored.decision)
+        print(json.encode(found | {"offset": stored.offset, "recomputed_bit_for_bit": same}).decode())
+    else:
+        _print(stored, same)
+    if same is False:
+        raise typer.Exit(1)
+
+
+async def _again(stored: Stored, parts: Shared) -> bool:
+    books = TopicBooks(parts.shared)
+    await books.tail.start()
+    try:
+        return await recompute(stored, books) == stored.record.value
+    finally:
+        await books.tail.stop()
+
+
+@asynccontextmanager
+async def _topics(parts: Shared) -> AsyncIterator[tuple[Records, Records]]:
+    """Readers of the decisions and of the log."""
+    if parts.standalone is not None:
+        yield StandaloneTopic(parts.standalone, topics.DECISIONS), parts.standalone
+        return
+    from streams.kafka.log import KafkaLog
+
+    assert parts.cluster is not None
+    decisions, log = KafkaLog(parts.cluster, topics.DECISIONS), KafkaLog(parts.cluster)
+    await decisions.start()
+    await log.start()
+    try:
+        yield decisions, log
+    finally:
+        await log.stop()
+        await decisions.stop()
+
+
+def _print(stored: Stored, same: bool | None) -> None:
+    told, console = stored.decision, Console(soft_wrap=True)
+    console.print(f"[bold]{escape(told.segment or 'nothing left')}[/bold]  {escape(told.why)}", highlight=False)
+    table = Table(box=None, show_header=False)
+    for term, value in told.terms:
+        table.add_row(escape(term), f"{value:+.4f}")
+    if told.predicted is not None:
+        table.add_row("predicted for the answer before", f"{told.predicted:.3f}")
+    table.add_row("arm, propensity", f"{told.arm}, {told.propensity:.4f}")
+    table.add_row("eligible", str(int(told.eligible, 16).bit_count()))
+    if told.runner_up is not None:
+        table.add_row(
+            "runner-up",
+            f"{escape(told.runner_up.segment)} ({told.runner_up.score:.4f}), needs {escape(told.runner_up.needs)}",
+        )
+    versions = f"course {told.course_version}, population {told.population[0]}, policy {told.policy}, engine {told.engine}"
+    table.add_row("made from", escape(f"partition {stored.partition}, offset {stored.offset}, {versions}"))
+    console.print(table)
+    if same is not None:
+        console.print(
+            "[green]Recomputed bit for bit.[/green]" if same else "[bold red]Recomputed: NOT the same bytes.[/bold red]"
+        )
