@@ -132,7 +132,8 @@ def _decide(row: Row, record: Interaction, course: Course, population: Populatio
     row.seq += 1
     name = decision_id(record.row.key, row.seq)
     view = View(row, course, population, max(at_ms, row.last_at_ms))
-    choice = policy.choose(view, name, _asked_for(event))
+    held_out = policy.is_held_out(course, record.stamp.tenant, event.learner)
+    choice = policy.choose(view, name, _asked_for(event), held_out=held_out)
     why = sentence(view, choice)
     return Decision(
         id=name,

@@ -45,7 +45,7 @@ def course_of(seed: int) -> Course:
                 "id": f"s{n}-{part}", "skills": weights, "minutes": round(random.uniform(4.0, 12.0), 1), "repeatable": True,
                 "difficulty": round(0.2 + 0.2 * part, 2), "compulsory": compulsory, "prerequisites": needs,
             })  # fmt: skip
-    return convert({"id": "bench", "version": str(seed), "skills": skills, "segments": segments}, Course)
+    return convert({"id": "bench", "version": str(seed), "holdout": 0.0, "skills": skills, "segments": segments}, Course)
 
 
 @dataclass(frozen=True)

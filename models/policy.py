@@ -44,8 +44,11 @@ class Choice:
     next_authored: Segment | None
 
 
-def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
-    """Choose for the decision called `decision`. `asked_for` is a segment that the learner asked for."""
+def choose(view: View, decision: str, asked_for: str | None = None, *, held_out: bool = False) -> Choice:
+    """Choose for the decision called `decision`. `asked_for` is a segment that the learner asked for.
+
+    Who is held out gets the authored order, with all else as it is for others.
+    """
     places, worth, bitmap = ranked(view)
     allowed = [view.plan.entries[place].segment for place in places]
     authored = next_authored(view)
@@ -57,9 +60,16 @@ def choose(view: View, decision: str, asked_for: str | None = None) -> Choice:
     due = _due_required(view, allowed)
     if due is not None:
         return Choice(due, "compulsory", 1.0, True, False, score(view, due), None, bitmap, authored)
+    if held_out and authored is not None:
+        return Choice(authored, "holdout", 1.0, True, False, score(view, authored), None, bitmap, authored)
     if view.row.flags & DO_NOT_PERSONALISE:
         return Choice(allowed[0], "authored", 1.0, True, False, score(view, allowed[0]), None, bitmap, authored)
     return _explore(view, decision, allowed, worth, bitmap, authored)
+
+
+def is_held_out(course: Course, tenant: str, learner: str) -> bool:
+    """Whether a learner belongs to a course's hold-out: a hash of the names, the same in every run and version."""
+    return chance_of(f"holdout/{tenant}/{course.id}/{learner}") < course.holdout
 
 
 def ranked(view: View) -> tuple[list[int], list[float], int]:

@@ -68,13 +68,17 @@ CourseId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
 
 
 class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
-    """One published version of a course. `segments` stand in the authored order."""
+    """One published version of a course. `segments` stand in the authored order.
+
+    `holdout` is the share of learners, always the same ones, who get the authored order, so that its effect can be told.
+    """
 
     id: CourseId
     version: Name
     title: Annotated[str, Meta(max_length=300)] = ""
     language: str = "en"
     description: str = ""
+    holdout: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
     skills: list[Skill] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 

@@ -60,7 +60,8 @@ def course_json(**fields: Any) -> dict[str, Any]:
     segments[3]["prerequisites"] = [{"segment": "a1"}]
     segments[5]["compulsory"] = True
     skills = [{"id": "a", "title": "Skill A"}, {"id": "b", "title": "Skill B", "builds_on": ["a"]}]
-    return {"id": "tiny", "version": "1", "title": "Tiny", "skills": skills, "segments": segments, **fields}
+    return {"id": "tiny", "version": "1", "title": "Tiny", "holdout": 0.0, "skills": skills, "segments": segments,
+            **fields}  # fmt: skip
 
 
 def course(**fields: Any) -> Course:

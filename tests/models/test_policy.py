@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agents.step import step
 from models.gain import View, score
-from models.policy import UNIFORM_SHARE, Choice, choose, ranked, removal
+from models.policy import UNIFORM_SHARE, Choice, choose, is_held_out, ranked, removal
 from models.population import Population
 from models.row import COMPLETED, Row
 from schemas.codec import decode_decision
@@ -47,6 +47,25 @@ def test_every_eligible_segment_has_its_share_of_chance() -> None:
     eligible = [segment for segment in COURSE.segments if removal(view(), segment) is None]
     assert {choice.segment.id for choice in drawn if choice.segment} == {segment.id for segment in eligible}
     assert min(choice.propensity for choice in drawn) >= UNIFORM_SHARE / len(eligible)
+
+
+def test_who_is_held_out_gets_the_authored_order_and_what_is_compulsory() -> None:
+    held = [choose(view(), f"d/{n}", held_out=True) for n in range(50)]
+    assert {(choice.segment.id, choice.arm, choice.propensity) for choice in held if choice.segment} == {
+        ("a1", "holdout", 1.0)
+    }
+    place = view()
+    place.row.visits = 3
+    due = choose(place, "d/1", held_out=True)
+    assert due.segment is not None and (due.segment.id, due.arm) == ("b3", "compulsory")
+
+
+def test_the_hold_out_is_a_stable_share_of_the_learners() -> None:
+    given = course(holdout=0.1)
+    held = [is_held_out(given, "default", f"learner-{n}") for n in range(5_000)]
+    assert abs(sum(held) / 5_000 - 0.1) < 0.015
+    assert held == [is_held_out(given, "default", f"learner-{n}") for n in range(5_000)]
+    assert not any(is_held_out(course(holdout=0.0), "default", f"learner-{n}") for n in range(500))
 
 
 def test_an_unmet_prerequisite_is_never_chosen() -> None:
