@@ -74,12 +74,10 @@ def up(
 @app.command(epilog="Example: SEGUE_BROKER=kafka SEGUE_KAFKA=kafka:9092 SEGUE_REDIS_URL=redis://valkey:6379/0 segue worker")
 def worker() -> None:
     """Run one worker: it turns events into decisions. Start as many as you like against one Kafka."""
-    from cli.process import await_turn, run
-    from cli.worker import load, run_worker
+    from cli.process import run
+    from cli.worker import run_worker
 
     settings = settings_for("worker")
-    load(settings)
-    await_turn()
     guarded(lambda: run(run_worker(settings)))
 
 
@@ -87,10 +85,9 @@ def worker() -> None:
 def gateway() -> None:
     """Run one gateway: HTTP in, server-sent events out."""
     from cli.gateway import run_gateway
-    from cli.process import await_turn, run
+    from cli.process import run
 
     settings = settings_for("gateway")
-    await_turn()
     guarded(lambda: run(run_gateway(settings)))
 
 

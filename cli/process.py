@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,7 +16,6 @@ from typing import Any
 import uvloop
 
 PARENT = "SEGUE_PARENT"
-STANDBY = "SEGUE_STANDBY"
 GC_THRESHOLD = (20_000, 50, 100)
 """Rows and records are made and dropped by the hundred, and hardly anything in them forms a circle."""
 
@@ -38,12 +38,6 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         os._exit(1)
 
 
-def await_turn() -> None:
-    """A spare waits here, with everything loaded, until its supervisor says go; without one there is nothing to do."""
-    if os.environ.pop(STANDBY, "") and not sys.stdin.readline():
-        sys.exit(0)
-
-
 def stop_signal() -> asyncio.Event:
     """An event that is set when the process is to end."""
     stop = asyncio.Event()
@@ -55,12 +49,12 @@ def stop_signal() -> asyncio.Event:
 
 async def until_stopped(stop: asyncio.Event) -> None:
     """Returns when `stop` is set, or when the supervisor is gone."""
-    parent = int(os.environ.get(PARENT, "0"))
+    parent, owner = int(os.environ.get(PARENT, "0")), multiprocessing.parent_process()
     while not stop.is_set():
         try:
             await asyncio.wait_for(stop.wait(), 1.0)
         except TimeoutError:
-            if parent and os.getppid() != parent:
+            if (parent and os.getppid() != parent) or (owner is not None and not owner.is_alive()):
                 stop.set()
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from cli.forked import preload
 from cli.supervisor import Child, Supervisor, wait_until_ready
 from runtime.logging import logger
 from runtime.settings import Settings
@@ -64,6 +65,7 @@ def running_service(settings: Settings, workers: int = 1, module: Sequence[str] 
     With SEGUE_REDIS_URL set the view is somebody else's and no engine is started.
     """
     supervisor, engine = Supervisor(), None
+    preload(("cli.worker", "cli.gateway", *(("cli.kafka_worker",) if settings.broker == "kafka" else ())))
     try:
         url = settings.redis_url
         if not url:

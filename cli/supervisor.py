@@ -1,7 +1,6 @@
 """Supervision: the processes of a service, started in order, started again when they die, stopped in reverse.
 
-Loading River, Faust and the web framework takes seconds, so each child has a spare: a process that has loaded everything
-and waits for its turn. A child that dies is replaced by its spare at once, and a new spare is made when that one works.
+Ours are forked from a server that has loaded everything (`cli.forked`), so a process that died is back at once.
 """
 
 from __future__ import annotations
@@ -15,55 +14,39 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from cli.process import PARENT, STANDBY
+from cli.forked import Forked, Prelude
+from cli.process import PARENT
 from runtime.logging import logger
 from schemas.errors import Unavailable
 
 log = logger("segue.up")
 START_SECONDS = 40.0
 STOP_SECONDS = 15.0
-SETTLED_SECONDS = 2.0
 LIVED_SECONDS = 10.0
 """Who lived that long and died does not keep dying."""
 
 
 @dataclass
 class Child:
-    """One process: `segue NAME` with its environment."""
+    """One process: `segue NAME` with its environment, after `prelude`; or the Python `module` given with its arguments."""
 
     name: str
-    command: Sequence[str]
     environment: Mapping[str, str]
-    standby: bool = True
-    process: subprocess.Popen[bytes] | None = None
+    module: Sequence[str] = ()
+    prelude: Prelude | None = None
+    process: Forked | subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0
-    spare: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start, or start again."""
-        spare, self.spare = self.spare, None
-        if spare is not None and spare.poll() is None and _go(spare):
-            self.process = spare
-        else:
-            self.process = subprocess.Popen(self.command, env=self._environment(), stdin=subprocess.DEVNULL)
         self.started = time.monotonic()
-
-    def prepare(self) -> None:
-        """Make a spare, if there is none."""
-        if self.spare is None or self.spare.poll() is not None:
-            environment = self._environment() | {STANDBY: "1"}
-            self.spare = subprocess.Popen(self.command, env=environment, stdin=subprocess.PIPE)
-
-    def dismiss(self) -> None:
-        """End the spare."""
-        spare, self.spare = self.spare, None
-        if spare is not None:
-            spare.kill()
-            spare.wait()
-
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, **self.environment, PARENT: str(os.getpid())}
+        if not self.module:
+            self.process = Forked(self.name, self.environment, self.prelude)
+            return
+        environment = {**os.environ, **self.environment, PARENT: str(os.getpid())}
+        command = [sys.executable, "-m", *self.module]
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
     @property
     def pid(self) -> int:
@@ -79,7 +62,7 @@ class Supervisor:
 
     def add(self, name: str, *, environment: Mapping[str, str], module: Sequence[str] = ()) -> Child:
         """Start `segue NAME`, or the Python module given with its arguments, and keep it running."""
-        child = Child(name, [sys.executable, "-m", *(module or ("cli.main", name))], environment, standby=not module)
+        child = Child(name, environment, module)
         child.start()
         self.children.append(child)
         return child
@@ -90,8 +73,6 @@ class Supervisor:
             if child.process is None:
                 continue
             if child.process.poll() is None:
-                if child.standby and time.monotonic() - child.started > SETTLED_SECONDS:
-                    child.prepare()
                 continue
             pause = 0.1 * 2 ** min(child.deaths, 7)
             if time.monotonic() - child.started < pause:
@@ -103,7 +84,6 @@ class Supervisor:
     def stop(self) -> None:
         """SIGTERM in reverse order, so that nothing is taken in that nobody works on; SIGKILL after STOP_SECONDS."""
         for child in reversed(self.children):
-            child.dismiss()
             if child.process is None or child.process.poll() is not None:
                 continue
             child.process.terminate()
@@ -114,17 +94,6 @@ class Supervisor:
                 child.process.kill()
                 child.process.wait()
         self.children.clear()
-
-
-def _go(spare: subprocess.Popen[bytes]) -> bool:
-    """Give a spare its turn; False when it is gone."""
-    assert spare.stdin is not None
-    try:
-        spare.stdin.write(b"go\n")
-        spare.stdin.close()
-    except OSError:
-        return False
-    return True
 
 
 def wait_until_ready(url: str, supervisor: Supervisor) -> None:

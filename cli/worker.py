@@ -30,12 +30,6 @@ GATHER_SECONDS = 0.05
 """Decisions are with the player before they are sent to their topic, so they may wait for company."""
 
 
-def load(settings: Settings) -> None:
-    """Import what only some workers need, so that a spare has it."""
-    if settings.broker == "kafka":
-        import cli.kafka_worker  # noqa: F401
-
-
 async def run_worker(settings: Settings) -> None:
     """Work until told to stop; a bug anywhere ends the process loudly, and the supervisor starts a new one."""
     stop = stop_signal()
@@ -51,7 +45,7 @@ async def run_worker(settings: Settings) -> None:
         if parts.standalone is not None:
             await _run_standalone(settings, parts, parts.standalone, books, watch, calibrate, stop)
         elif parts.cluster is not None:
-            # Faust takes most of a second to load, and a standalone worker that was killed should be back at once.
+            # Faust takes most of a second to load, and a standalone worker has no use for it.
             from cli.kafka_worker import run_kafka_worker
 
             await run_kafka_worker(settings, parts, parts.cluster, books, watch, calibrate, stop)

@@ -1,64 +1,110 @@
-"""Supervision: a spare takes over at once, and does nothing before its turn."""
+"""Supervision: what died is started again with its environment, exit statuses are told, nothing outlives its owner."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from cli.forked import Forked
 from cli.supervisor import Child, Supervisor
 
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from cli.process import await_turn
-Path(sys.argv[1]).open("a").write("loaded\\n")
-await_turn()
-Path(sys.argv[1]).open("a").write("working\\n")
-time.sleep(60)
-"""
+
+def work(said: Path) -> None:
+    """A part that says that it works, and does so until it is told to stop."""
+    with said.open("a") as file:
+        file.write(f"{os.getpid()} {os.environ['PART']}\n")
+    signal.pause()
+
+
+def lines(said: Path) -> list[list[str]]:
+    return [line.split() for line in said.read_text().splitlines()] if said.exists() else []
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.02)
+
+
+def tended(supervisor: Supervisor) -> bool:
+    supervisor.tend()
+    return True
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Iterator[Child]:
-    made = Child("part", [sys.executable, "-c", SCRIPT, str(tmp_path / "said")], {})
+def supervisor() -> Iterator[Supervisor]:
+    made = Supervisor()
     yield made
-    supervisor = Supervisor([made])
-    supervisor.stop()
+    made.stop()
 
 
-def said(folder: Path, *expected: str) -> None:
-    """Wait until the parts have said this."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        lines = (folder / "said").read_text().split() if (folder / "said").exists() else []
-        if lines == list(expected):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{lines} is not {expected}")
-
-
-def test_a_spare_waits_for_its_turn_and_then_works(tmp_path: Path, child: Child) -> None:
+def test_a_process_that_was_killed_is_started_again_with_its_environment(tmp_path: Path, supervisor: Supervisor) -> None:
+    said = tmp_path / "said"
+    child = Child("part", {"PART": "seven"}, prelude=partial(work, said))
     child.start()
-    said(tmp_path, "loaded", "working")
-    child.prepare()
-    said(tmp_path, "loaded", "working", "loaded")
-    spare = child.spare
-    assert child.process is not None
-    child.process.kill()
-    child.process.wait()
-    child.start()
-    assert child.process is spare and child.spare is None
-    said(tmp_path, "loaded", "working", "loaded", "working")
+    supervisor.children.append(child)
+    until(lambda: len(lines(said)) == 1)
+    os.kill(child.pid, signal.SIGKILL)
+    until(lambda: tended(supervisor) and len(lines(said)) == 2)
+    (first, part), (second, again) = lines(said)
+    assert first != second and second == str(child.pid)
+    assert part == again == "seven"
 
 
-def test_a_spare_whose_supervisor_is_gone_ends_without_working(tmp_path: Path, child: Child) -> None:
-    child.prepare()
-    said(tmp_path, "loaded")
-    assert child.spare is not None and child.spare.stdin is not None
-    child.spare.stdin.close()
-    assert child.spare.wait(20) == 0
-    said(tmp_path, "loaded")
+def test_the_exit_status_is_that_of_the_command() -> None:
+    assert Forked("no-such-command", {}).wait(30) == 2
+    assert Forked("--help", {}).wait(30) == 0
+
+
+def test_a_signal_is_told_as_its_negative_and_waiting_has_an_end(tmp_path: Path) -> None:
+    part = Forked("part", {"PART": "one"}, partial(work, tmp_path / "said"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        part.wait(0.05)
+    until(lambda: len(lines(tmp_path / "said")) == 1)
+    part.kill()
+    assert part.wait(30) == part.poll() == part.returncode == -signal.SIGKILL
+
+
+def test_what_a_supervisor_started_does_not_outlive_it(tmp_path: Path) -> None:
+    script = tmp_path / "owner.py"
+    script.write_text(
+        "import sys, time\n"
+        "from cli.forked import Forked\n"
+        "if __name__ == '__main__':\n"
+        "    made = Forked('gateway', {'SEGUE_KEY': 'k', 'SEGUE_PORT': '0', 'SEGUE_REDIS_URL': sys.argv[1]})\n"
+        "    print(made.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    from streams.engine import Engine
+
+    engine = Engine(tmp_path / "d")
+    engine.start()
+    try:
+        owner = subprocess.Popen([sys.executable, str(script), engine.url], stdout=subprocess.PIPE, cwd=Path.cwd(),
+                                 env={**os.environ, "PYTHONPATH": str(Path.cwd())})  # fmt: skip
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        assert alive(pid)
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
+        until(lambda: not alive(pid))
+    finally:
+        engine.stop()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 
 def missing() -> str | None:
@@ -29,7 +31,7 @@ def _run(*command: str) -> None:
 
 @dataclass(frozen=True)
 class Network:
-    """`hosts`: our addresses, one a broker; what runs with `prefix` before its command lives on the other side."""
+    """`hosts`: our addresses, one a broker; who calls `enter` lives on the other side."""
 
     name: str
     hosts: tuple[str, ...]
@@ -38,6 +40,12 @@ class Network:
     def prefix(self) -> tuple[str, ...]:
         """What runs a command in the namespace."""
         return ("ip", "netns", "exec", self.name)
+
+    def enter(self) -> None:
+        """Move this process there (its threads still to come, too). Raises OSError."""
+        with Path("/run/netns", self.name).open("rb") as place:
+            if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), 0) != 0:
+                raise OSError(ctypes.get_errno(), f"cannot enter {self.name}")
 
     @classmethod
     @contextmanager

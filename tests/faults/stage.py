@@ -271,10 +271,9 @@ def stage(broker: str, folder: Path, random: Random, *, brokers: int = 3, networ
         service = stack.enter_context(running_service(settings, 2 if broker == "kafka" else 1))
         if net is not None:
             child = service.workers[-1]
-            child.command = [*net.prefix, *child.command]
-            child.dismiss()
+            child.prelude = net.enter
             _signal(child, signal.SIGTERM)
-        settled = time.monotonic() + (12.0 if broker == "kafka" else 8.0)
+        settled = time.monotonic() + (6.0 if broker == "kafka" else 2.0)
         while time.monotonic() < settled:
             service.tend()
             time.sleep(0.2)
