@@ -2,7 +2,7 @@
 
 Loading River, Faust and the web framework takes seconds. The standard library's fork server (`multiprocessing`) loads the
 modules named in `preload` and forks whoever is asked for. When its owner is gone those it made end (`cli.process` looks
-after their `parent_process`), and with the last of them the server. A server that was killed is started anew at the next start.
+after their `parent_process`), and with the last of them the server. One that was killed is started anew at the next start.
 """
 
 from __future__ import annotations
