@@ -22,6 +22,7 @@ from schemas.codec import body_hash, decode_interaction, encode_json, encode_msg
 from schemas.course import Course
 from schemas.decision import Reject
 from schemas.errors import Code, Rejection
+from schemas.evidence import encode_evidence
 from schemas.ids import decision_id, partition_of
 from schemas.interaction import SCHEMA, Interaction, LogRecord, Outgoing
 
@@ -191,6 +192,10 @@ class _Work:
             course = f"{said.stamp.tenant}/{said.event.course}".encode()
             self._out(record, topics.LEARNING, where, course, encode_msgpack(outcome.learning), headers)
 
+        for number, each in enumerate(outcome.evidence):
+            named = f"{each.row}/{each.number}".encode()
+            self._out(record, topics.EVIDENCE, self.partition, named, encode_evidence(each), headers, number)
+
     def reject(self, record: LogRecord, rejection: Rejection) -> None:
         self.rejects.append(rejection)
         value = encode_json(
@@ -206,6 +211,6 @@ class _Work:
         self._out(record, topics.REJECTS, self.partition, record.key, value, (("schema", SCHEMA),))
 
     def _out(self, record: LogRecord, topic: str, partition: int, key: bytes, value: bytes,
-             headers: tuple[tuple[str, bytes], ...]) -> None:  # fmt: skip
+             headers: tuple[tuple[str, bytes], ...], number: int = 0) -> None:  # fmt: skip
         outgoing = Outgoing(topic, partition, key, value, headers)
-        self.emitted.append((f"{record.offset}:{topic}", outgoing))
+        self.emitted.append((f"{record.offset}:{topic}:{number}" if number else f"{record.offset}:{topic}", outgoing))

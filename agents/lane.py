@@ -24,6 +24,7 @@ from agents.recover import log_lost, recover
 from agents.wiring import Ports
 from models.row import CorruptRow, Row
 from runtime.tasks import cancel_all, retry
+from schemas import topics
 from schemas.errors import Doubt, Halt, Rejection, RowAhead, SegueError, Unavailable
 from schemas.interaction import LogRecord, Outgoing
 
@@ -242,6 +243,8 @@ class Lane:
     async def _send(self, sink: DecisionSink, before: asyncio.Task[None] | None, done: Computed) -> None:
         names = [name for name, _ in done.change.emitted]
         records: list[Outgoing] = [record for _, record in done.change.emitted]
+        if before is not None and any(record.topic == topics.EVIDENCE for record in records):
+            await before  # a chain stands in its topic in the order of its numbers
         await retry(lambda: sink.send(records))
         if before is not None:
             await before

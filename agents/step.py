@@ -8,40 +8,63 @@ no I/O; whoever computes an offset again gets the same decision, so a repeated w
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from models import policy
-from models.explain import runner_up, sentence, top_terms
+from agents import chain
+from models import control, policy, probe
+from models.control import Obeyed
+from models.explain import reply, runner_up, sentence, top_terms
 from models.gain import View
+from models.plan import plan_of
 from models.population import Population
-from models.response import Heard, Response, hear, lesson
+from models.response import Heard, Response, Where, hear, lesson, rated
 from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
 from schemas.codec import encode_json
-from schemas.course import Course
-from schemas.decision import Decision, LearningRecord
+from schemas.course import Course, Segment
+from schemas.decision import Decision, LearningRecord, Question
 from schemas.errors import Code, Rejection, RowAhead
 from schemas.events import ASKS_FOR_DECISION, Event
+from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 2
+ENGINE = 3
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
 """What is told of a segment by who is in it; a request for one, or skipping it, is not."""
 
+EVIDENCE_OF: dict[str, Kind] = {"delivered": "delivered", "rendered": "rendered", "completed": "completed"}
+PROBE_ARM = "probe"
 LATE_MS = 24 * 3600 * 1000
 """How long before its run's start an event may have happened and still be obeyed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one record does: the row after it, and perhaps a decision (encoded) and a learning record."""
+    """What one record does: the row after it, and perhaps a decision (encoded), a learning record, evidence."""
 
     row: bytes
     seq: int
     decision: bytes | None
     learning: LearningRecord | None
+    evidence: list[EvidenceRecord]
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is worked out while one record is applied."""
+
+    record: Interaction
+    place: tuple[int, int]
+    course: Course
+    population: Population
+    at_ms: int
+    answer: Response | None = None
+    heard: Heard | None = None
+    after: str = ""
+    obeyed: Obeyed | None = None
+    evidence: list[EvidenceRecord] = field(default_factory=list)
 
 
 def step(packed: bytes | None, record: Interaction, partition: int, offset: int, course: Course,
@@ -58,10 +81,9 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
     if row.offset >= offset:
         raise RowAhead(f"row {record.row.key} has offset {row.offset} applied, ahead of {offset}")
     row.offset = offset
-    at_ms = _moment(event, record.stamp.logged_ms)
-    answer = _answer(event, at_ms, course) if event.type == "answered" else None
-    heard = _update(row, event, answer, at_ms, record.stamp.logged_ms, population)
-    decided = _decide(row, record, course, population, heard, at_ms) if event.type in ASKS_FOR_DECISION else None
+    told = _Told(record, (partition, offset), course, population, _moment(event, record.stamp.logged_ms))
+    view = _update(row, told)
+    decided = _decide(row, view, told) if event.type in ASKS_FOR_DECISION else None
     row.engine = ENGINE
     try:
         packed_after = row.pack()
@@ -69,8 +91,8 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
         raise Rejection(Code.ROW_TOO_LARGE, f"The row does not fit its format: {fault}.") from None
     if len(packed_after) > MAX_BYTES:
         raise Rejection(Code.ROW_TOO_LARGE, f"The row would have {len(packed_after)} bytes; {MAX_BYTES} are allowed.")
-    learning = _learning(record, partition, offset, answer, heard) if answer and heard else None
-    return Outcome(packed_after, row.seq if decided else 0, encode_json(decided) if decided else None, learning)
+    return Outcome(packed_after, row.seq if decided else 0, encode_json(decided) if decided else None, _learning(told),
+                   told.evidence)  # fmt: skip
 
 
 def _moment(event: Event, logged_ms: int) -> int:
@@ -81,60 +103,68 @@ def _moment(event: Event, logged_ms: int) -> int:
     return min(at_ms, logged_ms + LATE_MS) if at_ms >= 0 else UNKNOWN
 
 
-def _update(row: Row, event: Event, answer: Response | None, at_ms: int, logged_ms: int,
-            population: Population) -> Heard | None:  # fmt: skip
+def _update(row: Row, told: _Told) -> View:
     """Everything that the event changes in the row. Late events are counted, not obeyed."""
+    event, at_ms, logged_ms = told.record.event, told.at_ms, told.record.stamp.logged_ms
     row.events += 1
     if row.run_start_ms == UNKNOWN:
         row.run_start_ms = min(at_ms, logged_ms)
-    if at_ms != UNKNOWN and at_ms < row.run_start_ms - LATE_MS:
+    late = at_ms != UNKNOWN and at_ms < row.run_start_ms - LATE_MS
+    if late:
         row.late_events += 1
-        return None
-    heard = None
-    if answer is not None:
-        heard = hear(row, answer, population)
-    else:
-        _other(row, event)
-    if event.segment is not None and event.type in HAPPENS_IN_SEGMENT:
-        row.visit(hash32(event.segment))
-    row.last_at_ms = max(row.last_at_ms, at_ms)
-    return heard
+    elif event.type == "answered":
+        _hear(row, told)
+    elif event.type == "completed" and event.segment is not None:
+        row.mark(hash32(event.segment), COMPLETED)
+    if not late:
+        if event.segment is not None and event.type in HAPPENS_IN_SEGMENT:
+            row.visit(hash32(event.segment))
+        row.last_at_ms = max(row.last_at_ms, at_ms)
+    if event.type in EVIDENCE_OF:
+        told.evidence += chain.add(row, told.course, told.record, told.place, EVIDENCE_OF[event.type], event.segment,
+                                   event.decision)  # fmt: skip
+    view = View(row, told.course, told.population, max(at_ms, row.last_at_ms))
+    if not late:
+        told.obeyed = control.obey(view, event)
+    return view
 
 
-def _other(row: Row, event: Event) -> None:
-    match event.type:
-        case "completed" if event.segment is not None:
-            row.mark(hash32(event.segment), COMPLETED)
-        case "skipped" if event.segment is not None:
-            policy.control(row, "skip", event.segment)
-        case "overridden" if event.action is not None:
-            policy.control(row, event.action, event.segment)
-        case "preferred":
-            _preferred(row, event)
-        case _:
-            pass
+def _hear(row: Row, told: _Told) -> None:
+    event = told.record.event
+    assert event.segment is not None and event.item is not None and event.correct is not None
+    skills = told.course.skills_of(event.segment, event.item)
+    told.answer = Response(event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints)
+    told.after = _came_from(row, told.course, event.segment, skills)
+    told.heard = hear(row, told.answer, told.population)
+    unaided = not event.hints and (event.attempt or 1) == 1
+    probe.hear(row, event.item, correct=event.correct and unaided)
 
 
-def _preferred(row: Row, event: Event) -> None:
-    if event.format is not None:
-        row.format = 0 if event.format == "any" else hash32(event.format)
-    if event.goal is not None:
-        row.goal = 0 if event.goal == "none" else hash32(event.goal)
-    if event.pace is not None:
-        row.pace_choice = ("slower", "normal", "faster").index(event.pace)
-    if event.feedback is not None:
-        row.feedback_choice = ("less", "normal", "more").index(event.feedback)
+def _came_from(row: Row, course: Course, segment: str, skills: list[str]) -> str:
+    """The segment before this one, when this is the first answer since and they share a skill: what did it teach?"""
+    if row.last_segment in (0, hash32(segment)):
+        return ""
+    before = plan_of(course).by_key.get(row.last_segment)
+    return before.segment.id if before is not None and not before.segment.skills.keys().isdisjoint(skills) else ""
 
 
-def _decide(row: Row, record: Interaction, course: Course, population: Population, heard: Heard | None,
-            at_ms: int) -> Decision:  # fmt: skip
+def _decide(row: Row, view: View, told: _Told) -> Decision:
+    record, course = told.record, told.course
     event = record.event
+    closed = control.close_probe(view) if row.probe is not None else None
+    if closed is not None:
+        told.obeyed = told.obeyed or closed
+        if closed.waived is not None:
+            told.evidence += chain.add(row, course, record, told.place, "waived", closed.waived.id,
+                                       answers=closed.answers)  # fmt: skip
+    probing = control.probed(view)
+    question = _question(view, probing) if probing is not None else None
     row.seq += 1
     name = decision_id(record.row.key, row.seq)
-    view = View(row, course, population, max(at_ms, row.last_at_ms))
     held_out = policy.is_held_out(course, record.stamp.tenant, event.learner)
-    choice = policy.choose(view, name, _asked_for(event), held_out=held_out)
-    why = sentence(view, choice)
+    choice = policy.choose(view, name, told.obeyed, held_out=held_out, probing=probing)
+    segment = choice.segment.id if choice.segment else None
+    told.evidence += chain.add(row, course, record, told.place, "decided", segment, row.seq)
     return Decision(
         id=name,
         seq=row.seq,
@@ -142,11 +172,11 @@ def _decide(row: Row, record: Interaction, course: Course, population: Populatio
         learner=event.learner,
         course=event.course,
         run=event.run,
-        segment=choice.segment.id if choice.segment else None,
+        segment=segment,
         format=choice.segment.format if choice.segment else None,
-        why=why,
+        why=sentence(view, choice, question),
         terms=top_terms(choice.best),
-        runner_up=runner_up(choice),
+        runner_up=runner_up(view, choice),
         eligible=f"{choice.eligible:x}",
         next_authored=choice.next_authored.id if choice.next_authored else None,
         propensity=choice.propensity,
@@ -154,37 +184,32 @@ def _decide(row: Row, record: Interaction, course: Course, population: Populatio
         forced=choice.forced,
         fallback=choice.fallback,
         for_event=str(event.id),
-        predicted=heard.predicted.p if heard else None,
+        predicted=told.heard.predicted.p if told.heard else None,
         policy=policy.POLICY,
         population=record.stamp.population,
         course_version=course.version,
         engine=ENGINE,
         decided_at=record.stamp.logged_ms,
+        compulsory=segment in course.required,
+        feedback=control.FEEDBACK[row.feedback_choice],
+        reply=reply(view, told.obeyed),
+        probe=question,
     )
 
 
-def _asked_for(event: Event) -> str | None:
-    """The segment that the learner asked for by this event."""
-    if event.type == "requested" or (event.type == "overridden" and event.action in ("again", "back")):
-        return event.segment
+def _question(view: View, segment: Segment) -> Question:
+    under_way = view.row.probe
+    assert under_way is not None
+    item = probe.ask(view, under_way, segment)
+    return Question(item, under_way.answered + 1, probe.MOST)
+
+
+def _learning(told: _Told) -> LearningRecord | None:
+    """What calibrate may learn: a response, or a rating."""
+    event, stamp = told.record.event, told.record.stamp
+    where = Where(stamp.tenant, event.course, event.segment or "", *told.place, stamp.population, stamp.logged_ms)
+    if told.answer is not None and told.heard is not None:
+        return lesson(told.answer, told.heard, where, told.after)
+    if event.type == "rated" and event.rating is not None:
+        return rated(event.rating, where)
     return None
-
-
-def _answer(event: Event, at_ms: int, course: Course) -> Response:
-    assert event.segment is not None and event.item is not None and event.correct is not None
-    skills = course.skills_of(event.segment, event.item)
-    return Response(event.item, skills, event.correct, at_ms, event.latency_ms, event.attempt, event.hints)
-
-
-def _learning(record: Interaction, partition: int, offset: int, answer: Response, heard: Heard) -> LearningRecord:
-    return lesson(
-        answer,
-        heard,
-        tenant=record.stamp.tenant,
-        course=record.event.course,
-        segment=record.event.segment or "",
-        partition=partition,
-        offset=offset,
-        population=record.stamp.population,
-        logged_ms=record.stamp.logged_ms,
-    )

@@ -11,7 +11,7 @@ from benchmarks.learner_logs import Log
 from models.behaviour import LEAST_TIMED, shifted
 from models.classifier import step
 from models.population import Population, PopulationLearner
-from models.response import lesson
+from models.response import at_offset, lesson
 from models.row import RESIDUALS, Row
 
 SHIFT = -1.5
@@ -66,8 +66,7 @@ def _residuals(log: Log) -> tuple[list[list[float]], list[bool], list[bool]]:
     for number, place in enumerate(log.order("cold")):
         learner, response = log.learners[place], log.responses[place]
         heard = step(rows[learner], response, population)
-        population.learn_one(lesson(response, heard, tenant="", course="", segment="", partition=0, offset=number,
-                                    population=(0, ""), logged_ms=0))  # fmt: skip
+        population.learn_one(lesson(response, heard, at_offset(number)))
         if heard.timing.residual is not None:
             series[learner].append(heard.timing.residual)
             (guesses if heard.timing.guessed else others).append(response.correct)

@@ -33,7 +33,7 @@ from benchmarks.rivals import BestLR, Elo, Model, PerLearnerLR
 from models.classifier import step
 from models.features import NAMES
 from models.population import Population, PopulationLearner
-from models.response import Heard, Response, lesson
+from models.response import Heard, Response, at_offset, lesson
 from models.row import Row
 
 RESULTS = Path(__file__).parent / "results"
@@ -93,8 +93,7 @@ def segue(log: Log, order: list[int], every: int = 0) -> Score:
 
 
 def _record(response: Response, heard: Heard, number: int) -> Any:
-    return lesson(response, heard, tenant="", course="", segment="", partition=0, offset=number, population=(0, ""),
-                  logged_ms=0)  # fmt: skip
+    return lesson(response, heard, at_offset(number))
 
 
 def rival(model: Model, log: Log, order: list[int]) -> Score:

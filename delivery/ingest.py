@@ -16,7 +16,7 @@ from runtime import metrics
 from schemas import topics
 from schemas.codec import body_hash, decode_event, encode_interaction, id_hash, split_batch
 from schemas.errors import Code, Rejection
-from schemas.events import Event
+from schemas.events import BY_GATEWAYS, Event
 from schemas.ids import partition_of
 from schemas.interaction import PLAIN_KEY_ID, SCHEMA, Interaction, Outgoing, Stamp
 
@@ -71,6 +71,8 @@ class Ingest:
 
     def _read(self, tenant: str, raw: bytes) -> Interaction:
         event, extra = decode_event(raw)
+        if event.type in BY_GATEWAYS:
+            raise Rejection(Code.INVALID, f"Only gateways say what was {event.type}; a player sends `rendered`.")
         course = self.published.newest_course(tenant, event.course)
         if course is None:
             raise Rejection(Code.UNKNOWN_COURSE, f"There is no course {event.course!r}; publish it first.")

@@ -13,7 +13,7 @@ from river.base import Classifier
 
 from models import knowledge
 from models.population import Population, PopulationLearner
-from models.response import Heard, Response, hear, lesson
+from models.response import Heard, Response, at_offset, hear, lesson
 from models.row import UNKNOWN, Row
 
 
@@ -48,10 +48,7 @@ class KnowledgeModel(Classifier):  # type: ignore[misc]  # River has no types
         response, row = _response(x, bool(y)), self._row(x)
         heard = step(row, response, self._population)
         self._rows[str(x.get("learner", ""))] = row.pack()
-        self._population.learn_one(lesson(
-            response, heard, tenant="", course="", segment="", partition=0, offset=self._population.responses,
-            population=(0, ""), logged_ms=0,
-        ))  # fmt: skip
+        self._population.learn_one(lesson(response, heard, at_offset(self._population.responses)))
 
     def _row(self, x: Mapping[Any, Any]) -> Row:
         packed = self._rows.get(str(x.get("learner", "")))

@@ -5,11 +5,13 @@ A sentence never claims more than the row holds: counts and skills are the learn
 
 from __future__ import annotations
 
+from models.control import Obeyed
 from models.gain import Score, View
+from models.mask import finished
 from models.policy import Choice
 from models.row import SkillState
 from schemas.course import Segment
-from schemas.decision import RunnerUp
+from schemas.decision import Question, Reply, RunnerUp
 from schemas.ids import hash32
 
 TEMPLATES = {
@@ -22,9 +24,26 @@ TEMPLATES = {
         "explore": "“{title}” is worth a try now: {evidence}",
         "best": "“{title}” comes next: {evidence}",
         "fallback": "Next in the course as its author arranged it: “{title}”.",
+        "probe": "Question {number} of at most {most}, to see whether you can leave out “{title}”.",
         "counts": "you answered {wins} of {tries} right on {skill}.",
         "new": "it introduces {skill}.",
+        "due": "it is time to refresh {skill}.",
+        "context": "your work asks for {skill} now.",
+        "goal": "it leads to your goal, {skill}.",
         "free": "it fits what you have done so far.",
+        "ahead": "“{other}” was ahead; others are tried now and then, and chance took this one.",
+        "minutes": "“{other}” would have come first if it took {needed} minutes in place of {minutes}.",
+        "compulsory_reason": "“{title}” is required for everybody, so it stays on your list.",
+        "testable_reason": "“{title}” is required for everybody; if you know it, say so and answer questions on it.",
+        "prerequisite_reason": "“{title}” comes after something that you have not done yet.",
+        "finished_reason": "You have finished “{title}” already.",
+        "no_questions_reason": "There are too few questions on “{title}” to test it.",
+        "not_yet_reason": "Not quite yet: “{title}” stays on your list.",
+        "nothing_yet_reason": "There is nothing yet to say this of.",
+        "no_such_format_reason": "This course has no such format.",
+        "no_such_skill_reason": "This course teaches no such skill.",
+        "honoured": "Done as you asked.",
+        "waived": "You know “{title}”; it is off your list.",
     },
     "de": {
         "finished": "Sie haben alles in diesem Kurs abgeschlossen.",
@@ -33,37 +52,88 @@ TEMPLATES = {
         "authored": "Als Nächstes, wie im Kurs vorgesehen: „{title}“.",
         "holdout": "Als Nächstes, wie im Kurs vorgesehen: „{title}“.",
         "explore": "„{title}“ ist jetzt einen Versuch wert: {evidence}",
-        "best": "Als Nächstes „{title}“: {evidence}",
+        "best": "Als Nächstes kommt „{title}“: {evidence}",
         "fallback": "Als Nächstes, wie im Kurs vorgesehen: „{title}“.",
+        "probe": "Frage {number} von höchstens {most}, ob Sie „{title}“ auslassen können.",
         "counts": "bei {skill} waren {wins} von {tries} Antworten richtig.",
         "new": "hier beginnt {skill}.",
+        "due": "es ist Zeit, {skill} aufzufrischen.",
+        "context": "Ihre Arbeit verlangt jetzt {skill}.",
+        "goal": "es führt zu Ihrem Ziel, {skill}.",
         "free": "es passt zu dem, was Sie bisher gemacht haben.",
+        "ahead": "„{other}“ lag vorn; ab und zu kommt anderes an die Reihe, und der Zufall wählte dies.",
+        "minutes": "„{other}“ wäre zuerst gekommen, wenn es {needed} statt {minutes} Minuten dauerte.",
+        "compulsory_reason": "„{title}“ ist für alle verpflichtend und bleibt auf Ihrer Liste.",
+        "testable_reason": "„{title}“ ist für alle verpflichtend; wer es kann, sagt es und beantwortet Fragen dazu.",
+        "prerequisite_reason": "„{title}“ kommt nach etwas, das Sie noch nicht gemacht haben.",
+        "finished_reason": "„{title}“ haben Sie schon abgeschlossen.",
+        "no_questions_reason": "Zu „{title}“ gibt es zu wenige Fragen für eine Prüfung.",
+        "not_yet_reason": "Noch nicht ganz: „{title}“ bleibt auf Ihrer Liste.",
+        "nothing_yet_reason": "Es gibt noch nichts, wofür das gelten könnte.",
+        "no_such_format_reason": "Dieses Format gibt es im Kurs nicht.",
+        "no_such_skill_reason": "Diese Fertigkeit kommt im Kurs nicht vor.",
+        "honoured": "Wie gewünscht.",
+        "waived": "Sie können „{title}“; es steht nicht mehr auf Ihrer Liste.",
     },
 }
 TOP_TERMS = 5
 
 
-def sentence(view: View, choice: Choice) -> str:
+def sentence(view: View, choice: Choice, question: Question | None = None) -> str:
     """Why this segment, in the course's language (English where we have no templates for it)."""
-    words = TEMPLATES.get(view.course.language.split("-")[0].lower(), TEMPLATES["en"])
+    words = _words(view)
     if choice.segment is None:
         return words["finished"]
     kind = "fallback" if choice.fallback else choice.arm
     return words[kind].format(
-        title=choice.segment.title or choice.segment.id,
+        title=_title(choice.segment),
         evidence=_evidence(view, choice.segment, words) if kind in ("best", "explore") else "",
+        number=question.number if question else 0,
+        most=question.most if question else 0,
     )
 
 
+def reply(view: View, obeyed: Obeyed | None) -> Reply | None:
+    """What became of the learner's own choice, in words."""
+    if obeyed is None:
+        return None
+    words = _words(view)
+    kind = f"{obeyed.reason}_reason" if obeyed.reason else "waived" if obeyed.waived is not None else "honoured"
+    about = obeyed.waived or obeyed.about
+    told = words[kind].format(title=_title(about) if about is not None else "")
+    return Reply(obeyed.action, not obeyed.reason, obeyed.reason, told, obeyed.offers)
+
+
+def _words(view: View) -> dict[str, str]:
+    return TEMPLATES.get(view.course.language.split("-")[0].lower(), TEMPLATES["en"])
+
+
+def _title(segment: Segment) -> str:
+    return segment.title or segment.id
+
+
 def _evidence(view: View, segment: Segment, words: dict[str, str]) -> str:
+    """The strongest reason that the row has for this segment."""
+    row = view.row
     if not segment.skills:
         return words["free"]
+    keys: dict[int, str] = {hash32(skill): skill for skill in segment.skills}
+    if row.goal in keys:
+        return words["goal"].format(skill=_skill_title(view, keys[row.goal]))
+    asked = next((keys[key] for key in row.context if key in keys), None)
+    if asked is not None:
+        return words["context"].format(skill=_skill_title(view, asked))
     name = max(segment.skills, key=lambda skill: (segment.skills[skill], skill))
-    title = next((skill.title for skill in view.course.skills if skill.id == name), "") or name
-    state: SkillState | None = view.row.skills.get(hash32(name))
+    state: SkillState | None = row.skills.get(hash32(name))
+    if finished(row.segments.get(hash32(segment.id), 0)):
+        return words["due"].format(skill=_skill_title(view, name))
     if state is None or state.tries == 0:
-        return words["new"].format(skill=title)
-    return words["counts"].format(wins=state.wins, tries=state.tries, skill=title)
+        return words["new"].format(skill=_skill_title(view, name))
+    return words["counts"].format(wins=state.wins, tries=state.tries, skill=_skill_title(view, name))
+
+
+def _skill_title(view: View, name: str) -> str:
+    return next((skill.title for skill in view.course.skills if skill.id == name), "") or name
 
 
 def top_terms(chosen: Score | None) -> list[tuple[str, float]]:
@@ -73,10 +143,14 @@ def top_terms(chosen: Score | None) -> list[tuple[str, float]]:
     return sorted(chosen.terms, key=lambda term: (-abs(term[1]), term[0]))[:TOP_TERMS]
 
 
-def runner_up(choice: Choice) -> RunnerUp | None:
-    """The next best segment and what it lacked."""
+def runner_up(view: View, choice: Choice) -> RunnerUp | None:
+    """The next best segment, and what would have made it the choice: how short it would have to be, or just chance."""
     if choice.runner_up is None or choice.best is None:
         return None
-    lacking = choice.best.value - choice.runner_up.value
-    needs = f"{lacking:.4f} more gain per minute" if lacking > 0 else "nothing: the other was drawn to explore"
-    return RunnerUp(choice.runner_up.segment.id, choice.runner_up.value, needs)
+    words, other = _words(view), choice.runner_up.segment
+    if choice.runner_up.value >= choice.best.value:
+        needs = words["ahead"].format(other=_title(other))
+    else:
+        needed = other.minutes * choice.runner_up.value / choice.best.value
+        needs = words["minutes"].format(other=_title(other), needed=f"{needed:.1f}", minutes=f"{other.minutes:.1f}")
+    return RunnerUp(other.id, choice.runner_up.value, needs)

@@ -11,19 +11,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.gain import SEEN_DISCOUNT, Score, View, score, value
-from models.row import ANY_MARK, COMPLETED, DO_NOT_PERSONALISE, NOT_NOW, SEEN_MASK, SHOWN_SHIFT, SKIPPED, WAIVED, Row
+from models.control import Obeyed
+from models.gain import SEEN_DISCOUNT, Score, View, score
+from models.mask import COOL_DOWN, is_required, next_authored, prerequisites_met, removal
+from models.row import ANY_MARK, DO_NOT_PERSONALISE, SEEN_MASK, SHOWN_SHIFT
 from models.sums import total
 from schemas.course import Course, Segment
-from schemas.ids import chance_of, hash32
+from schemas.ids import chance_of
 
-POLICY = "gain-per-minute/2"
+POLICY = "gain-per-minute/3"
 TEMPERATURE = 0.04
 UNIFORM_SHARE = 0.05
-COOL_DOWN = 1
-NOT_NOW_FOR = 5
-"""Visits to other segments for which "not now" keeps a segment away."""
-
+MOST_FLOORS = 0.5
 COMPULSORY_EVERY = 4
 DAY_MS = 86_400_000
 DEADLINE_NEAR_DAYS = 2.0
@@ -44,26 +43,29 @@ class Choice:
     next_authored: Segment | None
 
 
-def choose(view: View, decision: str, asked_for: str | None = None, *, held_out: bool = False) -> Choice:
-    """Choose for the decision called `decision`. `asked_for` is a segment that the learner asked for.
+def choose(view: View, decision: str, obeyed: Obeyed | None = None, *, held_out: bool = False,
+           probing: Segment | None = None) -> Choice:  # fmt: skip
+    """Choose for the decision called `decision`. `obeyed`: what the learner asked for; `probing`: what is tested out of.
 
     Who is held out gets the authored order, with all else as it is for others.
     """
     places, worth, bitmap = ranked(view)
     allowed = [view.plan.entries[place].segment for place in places]
     authored = next_authored(view)
-    wanted = None if asked_for is None else view.course.by_id.get(asked_for)
-    if wanted is not None and prerequisites_met(view, wanted):
-        return Choice(wanted, "requested", 1.0, True, False, score(view, wanted), None, bitmap, authored)
+    given = obeyed.segment if obeyed is not None else None
+    if probing is not None:
+        return _forced(view, probing, "probe", bitmap, authored)
+    if given is not None and prerequisites_met(view, given):
+        return _forced(view, given, "requested", bitmap, authored)
     if not allowed:
         return _authored(view, bitmap, authored)
     due = _due_required(view, allowed)
     if due is not None:
-        return Choice(due, "compulsory", 1.0, True, False, score(view, due), None, bitmap, authored)
+        return _forced(view, due, "compulsory", bitmap, authored)
     if held_out and authored is not None:
-        return Choice(authored, "holdout", 1.0, True, False, score(view, authored), None, bitmap, authored)
+        return _forced(view, authored, "holdout", bitmap, authored)
     if view.row.flags & DO_NOT_PERSONALISE:
-        return Choice(allowed[0], "authored", 1.0, True, False, score(view, allowed[0]), None, bitmap, authored)
+        return _forced(view, authored or allowed[0], "authored", bitmap, authored)
     return _explore(view, decision, allowed, worth, bitmap, authored)
 
 
@@ -78,81 +80,26 @@ def ranked(view: View) -> tuple[list[int], list[float], int]:
     The one loop over all segments of a course. Plain cases are seen without asking for reasons; what is worked out here
     is what `removal` and `models.gain.value` say of each segment.
     """
-    row, plan, pace, gains = view.row, view.plan, view.pace, view.gains
+    row, plan, pace, gains, rates = view.row, view.plan, view.pace, view.gains, view.rates
     state_of, visits, plain = row.segments.get, row.visits, not row.format
     places, worth, bitmap = [], [], 0
-    for place, (key, rate, free, skills, bit) in enumerate(plan.lean):
+    for place, (key, free, skills, bit) in enumerate(plan.lean):
         state = state_of(key, 0)
         rested = not state & SEEN_MASK or (visits - (state >> SHOWN_SHIFT)) & 0xFF >= COOL_DOWN
         if not (plain and free and rested and not state & ANY_MARK) and removal(view, plan.entries[place].segment):
             continue
-        if row.goal:
-            whole = value(view, plan.entries[place])
-        else:
-            factor, whole = SEEN_DISCOUNT[state & SEEN_MASK] * rate / pace, 0.0
-            for skill, weight in skills:
-                gain = gains.get(skill)
-                whole += factor * weight * (view.gain(skill) if gain is None else gain)
+        factor, whole = SEEN_DISCOUNT[state & SEEN_MASK] * rates[place] / pace, 0.0
+        for skill, weight in skills:
+            gain = gains.get(skill)
+            whole += factor * weight * (view.gain(skill) if gain is None else gain)
         places.append(place)
         worth.append(whole)
         bitmap |= bit
     return places, worth, bitmap
 
 
-def removal(view: View, segment: Segment) -> str | None:
-    """Why a segment may not be shown now (None: it may).
-
-    Compulsory segments, and all that must be completed before them, pass the learner's own masks and the cool-down.
-    """
-    row = view.row
-    state = row.segments.get(hash32(segment.id), 0)
-    if finished(state) and not segment.repeatable:
-        return "finished"
-    if not prerequisites_met(view, segment):
-        return "prerequisite"
-    if is_required(view, segment):
-        return None
-    if state & SKIPPED or (state & NOT_NOW and row.visits_since_mark(hash32(segment.id)) < NOT_NOW_FOR):
-        return "learner"
-    if row.format and hash32(segment.format) != row.format and _has_format(view.course, row.format):
-        return "format"
-    since = row.visits_since_seen(hash32(segment.id))
-    if since is not None and since < COOL_DOWN and len(view.course.segments) > COOL_DOWN:
-        return "cool-down"
-    return None
-
-
-def is_required(view: View, segment: Segment) -> bool:
-    """Whether compulsory content still waits for this segment, or is it."""
-    return segment.id in view.course.required and not finished(view.row.segments.get(hash32(segment.id), 0))
-
-
-def finished(state: int) -> bool:
-    """Whether a segment's state says completed or waived."""
-    return bool(state & (COMPLETED | WAIVED))
-
-
-def prerequisites_met(view: View, segment: Segment) -> bool:
-    """Segments completed and skills mastered, as the author says."""
-    for need in segment.prerequisites:
-        if need.segment is not None and not finished(view.row.segments.get(hash32(need.segment), 0)):
-            return False
-        if need.skill is not None and view.mastery(need.skill) < need.mastery:
-            return False
-    return True
-
-
-def next_authored(view: View) -> Segment | None:
-    """The first segment in the authored order that is not finished and may be shown; skipped ones only at the very end."""
-    skipped: Segment | None = None
-    for segment in view.course.segments:
-        state = view.row.segments.get(hash32(segment.id), 0)
-        if finished(state) or not prerequisites_met(view, segment):
-            continue
-        if not state & SKIPPED or is_required(view, segment):
-            return segment
-        skipped = skipped or segment
-    return skipped
+def _forced(view: View, segment: Segment, arm: str, bitmap: int, authored: Segment | None) -> Choice:
+    return Choice(segment, arm, 1.0, True, False, score(view, segment), None, bitmap, authored)
 
 
 def _authored(view: View, bitmap: int, authored: Segment | None) -> Choice:
@@ -183,7 +130,7 @@ def _deadline_near(view: View, segment: Segment) -> bool:
 def _explore(view: View, decision: str, allowed: Sequence[Segment], worth: Sequence[float], bitmap: int,
              authored: Segment | None) -> Choice:  # fmt: skip
     """Softmax over scores as shares of the best, mixed with a uniform share, drawn with the decision's own seed."""
-    probabilities = _probabilities(worth)
+    probabilities = _probabilities(worth, [segment.floor for segment in allowed] if view.plan.floors else ())
     drawn = _draw(probabilities, chance_of(decision))
     best = worth.index(max(worth))
     second = best if best != drawn else _second(worth, best)
@@ -201,13 +148,19 @@ def _second(values: Sequence[float], best: int) -> int | None:
     return others.index(max(others))
 
 
-def _probabilities(values: Sequence[float]) -> list[float]:
+def _probabilities(values: Sequence[float], floors: Sequence[float]) -> list[float]:
+    """Floors first (together at most MOST_FLOORS), then the share that is spread evenly, then softmax for the rest."""
     top, exp = max(values), math.exp
     scale = 1.0 / (TEMPERATURE * max(top, 1e-9))
     weights = [exp((value - top) * scale) for value in values]
     whole = total(weights)
-    floor = UNIFORM_SHARE / len(values)
-    return [(1.0 - UNIFORM_SHARE) * weight / whole + floor for weight in weights]
+    share = UNIFORM_SHARE / len(values)
+    if not floors:
+        return [(1.0 - UNIFORM_SHARE) * weight / whole + share for weight in weights]
+    asked = total(floors)
+    scaled = min(1.0, MOST_FLOORS / asked) if asked else 0.0
+    rest = (1.0 - UNIFORM_SHARE - asked * scaled) / whole
+    return [rest * weight + share + floor * scaled for weight, floor in zip(weights, floors, strict=True)]
 
 
 def _draw(probabilities: Sequence[float], u: float) -> int:
@@ -216,29 +169,3 @@ def _draw(probabilities: Sequence[float], u: float) -> int:
         if u < 0.0:
             return index
     return len(probabilities) - 1
-
-
-def _has_format(course: Course, wanted: int) -> bool:
-    return any(hash32(segment.format) == wanted for segment in course.segments)
-
-
-def control(row: Row, action: str, segment: str | None) -> None:
-    """Let a learner's own choice count: `action` as in schemas.events.Action."""
-    if action == "personalise":
-        row.flags &= ~DO_NOT_PERSONALISE
-    elif action == "do_not_personalise":
-        row.flags |= DO_NOT_PERSONALISE
-    elif action == "restart":
-        row.segments = {key: state & ~(SKIPPED | NOT_NOW) for key, state in row.segments.items()}
-    elif segment is not None:
-        _control_segment(row, action, hash32(segment))
-
-
-def _control_segment(row: Row, action: str, key: int) -> None:
-    state = row.segments.get(key, 0)
-    if action == "skip":
-        row.segments[key] = state | SKIPPED
-    elif action == "not_now":
-        row.mark_now(key, NOT_NOW)
-    elif action in ("again", "back"):
-        row.segments[key] = state & ~(SKIPPED | NOT_NOW)

@@ -8,6 +8,7 @@ Learning: weights by River's AdaGrad on the log loss; an effect of an item or sk
 curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(k, .002) (scalar Laplace steps). Cells learn by
 AdaGrad (Duchi et al. 2011) at two rates side by side; each course predicts with the rate of less log loss so far, always
 counted before learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
+What a segment teaches shows in the first answer on its skill elsewhere: a Laplace step on the logit of the prediction.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from river.optim import AdaGrad
 from models.features import BIN_KINDS, BINS, NAMES, cell, sigmoid
 from models.sums import total
 from schemas.decision import LearningRecord
-from schemas.population import CellValues, ItemValues, PopulationChange, SkillValues, change_hash
+from schemas.population import CellValues, ItemValues, PopulationChange, SegmentValues, SkillValues, change_hash
 
 NEW_ITEM: ItemValues = (0.0, 0.5, 2.3, 1.0, 0)
 NEW_SKILL: SkillValues = (0.0, 0.5)
 NEW_CELL: CellValues = (0.0, 1.0, 0.0, 1.0)
+NEW_SEGMENT: SegmentValues = (0.0, 0.1, 0.0, 0)
 CELL_RATES = (0.03, 0.06)
 LEAST_VARIANCE = 0.002
 LEARNING_RATE = 0.05
@@ -84,6 +86,7 @@ class Population:
     bins: tuple[tuple[float, ...], ...]
     watermark: Mapping[int, int]
     responses: int
+    segments: Table[str, SegmentValues] = Table({}, {})
 
     @classmethod
     def empty(cls) -> Population:
@@ -112,6 +115,7 @@ class Population:
             _bins(cells, leading(losses)),
             dict(change.watermark),
             change.responses,
+            self.segments.replace(change.segments) if change.segments else self.segments,
         )
 
     def item(self, name: str) -> ItemValues:
@@ -159,6 +163,7 @@ class PopulationLearner:
         self._items: dict[str, ItemValues] = {}
         self._skills: dict[str, SkillValues] = {}
         self._cells: dict[int, CellValues] = {}
+        self._segments: dict[str, SegmentValues] = {}
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -203,6 +208,9 @@ class PopulationLearner:
             return False
         self._watermark[response.partition] = response.offset
         self.responses += 1
+        if response.rating:
+            self._learn_rating(response.segment, response.rating)
+            return True
         if not response.guessed:
             self._learn_outcome(response)
         if response.log_seconds is not None and not response.guessed:
@@ -222,12 +230,13 @@ class PopulationLearner:
             skills=self._skills,
             cells=self._cells,
             losses=list(self._losses),
+            segments=self._segments,
             watermark=dict(self._watermark),
             responses=self.responses,
         )
         name = change_hash(change)
         self._version = self._version.apply(change, name)
-        self._items, self._skills, self._cells = {}, {}, {}
+        self._items, self._skills, self._cells, self._segments = {}, {}, {}, {}
         return change, name
 
     def _learn_outcome(self, response: LearningRecord) -> None:
@@ -241,6 +250,18 @@ class PopulationLearner:
         self._keep(response.item, (*_laplace_step(item[0], item[1], e, h), *item[2:]))
         for name, (effect, v) in zip(response.skills, skills, strict=True):
             self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
+        if response.after:
+            self._learn_teaching(response.after, p, response.correct)
+
+    def _learn_teaching(self, segment: str, p: float, correct: bool) -> None:
+        """A segment taught well if the next answer is better than was to be expected of all who came from elsewhere."""
+        effect, v, stars, count = self._segment(segment)
+        q = sigmoid(math.log(max(p, 1e-6) / max(1.0 - p, 1e-6)) + effect)
+        self._segments[segment] = (*_laplace_step(effect, v, correct - q, q * (1.0 - q)), stars, count)
+
+    def _learn_rating(self, segment: str, rating: int) -> None:
+        effect, v, stars, count = self._segment(segment)
+        self._segments[segment] = (effect, v, stars + rating, count + 1)
 
     def _learn_cells(self, response: LearningRecord, z: float) -> float:
         """One step of both rates. Returns what the leading one predicted."""
@@ -274,6 +295,9 @@ class PopulationLearner:
     def _cell(self, number: int) -> CellValues:
         return self._cells.get(number) or self._version.cells.get(number, NEW_CELL)
 
+    def _segment(self, name: str) -> SegmentValues:
+        return self._segments.get(name) or self._version.segments.get(name, NEW_SEGMENT)
+
     def _skill(self, name: str) -> SkillValues:
         return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)
 
@@ -291,6 +315,7 @@ def full_change(tenant: str, course: str, version: Population, parent: str = "")
         skills=version.skills.whole(),
         cells=version.cells.whole(),
         losses=list(version.losses),
+        segments=version.segments.whole(),
         watermark=dict(version.watermark),
         responses=version.responses,
     )

@@ -59,15 +59,27 @@ def _since_same_item(row: Row, item: str, at_ms: int) -> int | None:
     return max(0, tenths(row, at_ms) - row.last_answer) * 100
 
 
-def lesson(response: Response, heard: Heard, *, tenant: str, course: str, segment: str, partition: int, offset: int,
-           population: tuple[int, str], logged_ms: int) -> LearningRecord:  # fmt: skip
-    """What calibrate learns from a response."""
+class Where(NamedTuple):
+    """Whose record it was, and where in the log: partition and offset."""
+
+    tenant: str
+    course: str
+    segment: str
+    partition: int
+    offset: int
+    population: tuple[int, str]
+    logged_ms: int
+
+
+def at_offset(offset: int) -> Where:
+    """A place in a log of its own, where there is no service around the model."""
+    return Where("", "", "", 0, offset, (0, ""), 0)
+
+
+def lesson(response: Response, heard: Heard, where: Where, after: str = "") -> LearningRecord:
+    """What calibrate learns from a response; `after`: the segment that the learner came from."""
     return LearningRecord(
-        tenant=tenant,
-        course=course,
-        partition=partition,
-        offset=offset,
-        segment=segment,
+        **where._asdict(),
         item=response.item,
         skills=heard.skills,
         features=heard.predicted.features,
@@ -76,7 +88,14 @@ def lesson(response: Response, heard: Heard, *, tenant: str, course: str, segmen
         log_seconds=heard.timing.log_seconds,
         pace=heard.pace,
         guessed=heard.timing.guessed,
-        population=population,
-        logged_ms=logged_ms,
         cells=heard.predicted.cells,
+        after=after,
     )
+
+
+def rated(stars: int, where: Where) -> LearningRecord:
+    """What calibrate learns from a rating of 1 to 5."""
+    return LearningRecord(
+        **where._asdict(), item="", skills=[], features=[], ability=0.0, correct=False, log_seconds=None, pace=0.0,
+        guessed=False, rating=stars,
+    )  # fmt: skip

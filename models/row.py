@@ -3,10 +3,11 @@
 Comes in as bytes, goes out as bytes. Numbers are rounded only when they are packed, and every step starts from packed
 bytes, so a row kept in memory and a row read from a store behave alike, bit for bit.
 
-Layout (little endian): a header, then counted skills (23 bytes each), items (13) and segments (6), then a CRC-32 of all
-of it. Ids are 32-bit stable names (`schemas.ids.hash32`), never positions in a course version. A reader takes the sizes
-of header and entries from the row itself and ignores what it does not know, so rows of later versions load too; rows of
-format 1 (no last outcomes, no last item) load with what they have.
+Layout (little endian): a header, then counted skills (23 bytes each), items (13) and segments (6), then what few rows have
+(work context, a probe under way), then a CRC-32 of all of it. Ids are 32-bit stable names (`schemas.ids.hash32`), never
+positions in a course version. A reader takes the sizes of header and entries from the row itself and ignores what it does
+not know, so rows of later versions load too; rows of format 1 (no last outcomes, no last item) and 2 (no evidence) load with
+what they have.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from zlib import crc32
 from schemas.errors import SegueError
 
 MAGIC = 0x53
-FORMAT = 2
+FORMAT = 3
 MAX_BYTES = 512 * 1024
 MAX_ITEMS = 256
 RESIDUALS = 32
@@ -34,12 +35,14 @@ UNKNOWN = -1
 
 _PREFIX = Struct("<BBBBBBHHH")
 _HEADER_1 = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
-_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeH")
+_HEADER_2 = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeH")
+_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeHI16s")
 _SKILL_1 = Struct("<IfffHHIH")
 _SKILL = Struct("<IfeeHHIHB")
 _ITEM_1 = Struct("<IBBHI")
 _ITEM = Struct("<IBBHIB")
 _SEGMENT = Struct("<IH")
+_PROBE = Struct("<IBBHB")
 _KEPT = 26
 
 SEEN_MASK, COMPLETED, WAIVED, SKIPPED, NOT_NOW = 0x000F, 0x0010, 0x0020, 0x0040, 0x0080
@@ -86,6 +89,18 @@ class ItemState:
     def values(self) -> tuple[int, ...]:
         """As the row keeps them."""
         return self.wins, self.tries, self.last_try, self.last, self.recent
+
+
+@dataclass(slots=True)
+class Probe:
+    """A test-out under way: of which segment, how likely it was mastered before (in 255ths), items asked, how many of them
+    are answered, and which of those rightly (bits, first lowest)."""
+
+    segment: int
+    prior: int
+    answered: int = 0
+    right: int = 0
+    items: list[int] = field(default_factory=list)
 
 
 S = TypeVar("S", SkillState, ItemState)
@@ -191,7 +206,8 @@ class Items(Entries[ItemState]):
 class Row:
     """A learner in a course. Times are milliseconds since the epoch, `UNKNOWN` where none was told.
 
-    `offset` is the record of the log that changed the row last.
+    `offset` is the record of the log that changed the row last; `evidence` counts the row's evidence records, and `head` is
+    the hash of the last.
     """
 
     engine: int = 0
@@ -228,6 +244,10 @@ class Row:
     expected_right: int = 0
     cycling: float = 0.0
     visits: int = 0
+    evidence: int = 0
+    head: bytes = bytes(16)
+    context: tuple[int, ...] = ()
+    probe: Probe | None = None
     skills: Skills = field(default_factory=Skills)
     items: Items = field(default_factory=Items)
     segments: dict[int, int] = field(default_factory=dict)
@@ -246,12 +266,14 @@ class Row:
                 self.tau, self.feedback_choice, min(self.late_events, 255), self.format, self.goal,
                 self.last_segment, self.time_residuals, len(self.time_residuals),
                 self.last_item, self.last_skills, self.last_answer, self.run, self.recent, self.expected_right,
-                self.cycling, self.visits,
+                self.cycling, self.visits, self.evidence, self.head,
             ),
         ]  # fmt: skip
         parts.append(self.skills.pack())
         parts.append(self.items.pack())
         parts += starmap(_SEGMENT.pack, self.segments.items())
+        if self.context or self.probe is not None:
+            parts.append(_packed_rest(self.context, self.probe))
         body = b"".join(parts)
         return body + crc32(body).to_bytes(4, "little")
 
@@ -269,13 +291,16 @@ class Row:
     @classmethod
     def _unpack_checked(cls, body: bytes) -> Row:
         magic, form, header, skill, item, segment, skills, items, segments = _PREFIX.unpack_from(body, 0)
-        head, per_skill, per_item = (_HEADER_1, _SKILL_1, _ITEM_1) if form == 1 else (_HEADER, _SKILL, _ITEM)
+        head = _HEADER if form > 2 else _HEADER_2 if form == 2 else _HEADER_1
+        per_skill, per_item = (_SKILL_1, _ITEM_1) if form == 1 else (_SKILL, _ITEM)
         if magic != MAGIC or header < head.size or skill < per_skill.size or item < per_item.size or segment < _SEGMENT.size:
             raise CorruptRow("not a row of a version that this release can read")
         values = list(head.unpack_from(body, _PREFIX.size))
         kept = values.pop(_KEPT)
         row = cls(*values)
         row.time_residuals = row.time_residuals[:kept]
+        if form < 3:  # 0 stood for slower and less, and for who never said
+            row.pace_choice, row.feedback_choice = row.pace_choice & 2, row.feedback_choice & 2
         at = _PREFIX.size + header
         practised = _cut(body[at : at + skills * skill], skill, per_skill.size)
         row.skills = Skills(practised if form != 1 else _skills_of_format_1(practised))
@@ -284,6 +309,9 @@ class Row:
         row.items = Items(met if form != 1 else _items_of_format_1(met))
         at += items * item
         row.segments = dict(_SEGMENT.iter_unpack(_cut(body[at : at + segments * segment], segment, _SEGMENT.size)))
+        at += segments * segment
+        if len(body) > at:
+            row.context, row.probe = _unpacked_rest(body[at:])
         return row
 
     def visit(self, key: int) -> None:
@@ -312,6 +340,28 @@ class Row:
         """How many visits ago a segment was visited, modulo 256; None when it never was."""
         state = self.segments.get(key, 0)
         return (self.visits - (state >> SHOWN_SHIFT)) & 0xFF if state & SEEN_MASK else None
+
+
+def _packed_rest(context: tuple[int, ...], probe: Probe | None) -> bytes:
+    parts = [bytes([len(context)]), *(key.to_bytes(4, "little") for key in context)]
+    if probe is not None:
+        parts.append(_PROBE.pack(probe.segment, probe.prior, probe.answered, probe.right, len(probe.items)))
+        parts += (key.to_bytes(4, "little") for key in probe.items)
+    return b"".join(parts)
+
+
+def _unpacked_rest(rest: bytes) -> tuple[tuple[int, ...], Probe | None]:
+    after = 1 + 4 * rest[0]
+    context = _keys(rest[1:after])
+    if len(rest) < after + _PROBE.size:
+        return context, None
+    segment, prior, answered, right, asked = _PROBE.unpack_from(rest, after)
+    start = after + _PROBE.size
+    return context, Probe(segment, prior, answered, right, list(_keys(rest[start : start + 4 * asked])))
+
+
+def _keys(packed: bytes) -> tuple[int, ...]:
+    return tuple(int.from_bytes(packed[at : at + 4], "little") for at in range(0, len(packed), 4))
 
 
 def _cut(entries: bytes, size: int, known: int) -> bytes:

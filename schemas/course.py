@@ -46,7 +46,11 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Segment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A unit of content that a player can show. `skills` gives each skill its weight; `difficulty` is 0 easy, 1 hard."""
+    """A unit of content that a player can show. `skills` gives each skill its weight; `difficulty` is 0 easy, 1 hard.
+
+    `test_out` lets a passed probe waive the segment although it is compulsory. `floor` is the least probability that it has
+    wherever it is eligible and the choice is free. A `repeatable` segment comes again when its skills are due.
+    """
 
     id: Name
     title: Annotated[str, Meta(max_length=300)] = ""
@@ -59,6 +63,8 @@ class Segment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     priority: Priority = "pass"
     prerequisites: list[Prerequisite] = field(default_factory=list)
     repeatable: bool = False
+    test_out: bool = False
+    floor: Annotated[float, Meta(ge=0, le=0.2)] = 0.0
     body: str = ""
     items: list[Item] = field(default_factory=list)
 

@@ -19,10 +19,30 @@ class RunnerUp(Struct, frozen=True):
     needs: str
 
 
+class Reply(Struct, frozen=True):
+    """What became of a learner's own choice. If not honoured, `reason` says why in a word, `offers` what is possible."""
+
+    action: str
+    honoured: bool
+    reason: str
+    words: str
+    offers: list[str] = []
+
+
+class Question(Struct, frozen=True):
+    """A question of a probe: which item to ask, its number, and how many there are at most."""
+
+    item: str
+    number: int
+    most: int
+
+
 class Decision(Struct, frozen=True, kw_only=True):
     """One decision. `eligible` is a hexadecimal bitmap over the course version's segments, lowest bit first.
 
     `propensity` is the exact probability with which `segment` was drawn; `terms` are the signed parts of its score.
+    `compulsory` says that the segment, or what it leads to, must be delivered; `feedback` how much of it the learner wants
+    (less, normal, more). `probe` is there while the learner tests out.
     """
 
     id: str
@@ -49,6 +69,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     course_version: str
     engine: int
     decided_at: int
+    compulsory: bool = False
+    feedback: str = "normal"
+    reply: Reply | None = None
+    probe: Question | None = None
 
 
 class Reject(Struct, frozen=True, kw_only=True):
@@ -82,6 +106,8 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
 
     `features` and `cells` are those of the prediction, `ability` the learner's part of its logit; `log_seconds` the
     natural log of the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
+    `after` is the segment of the same skill that the learner came from, when this is the first answer since. `rating` (1 to
+    5; 0: none) makes it no response but a rating of `segment`.
     """
 
     tenant: str
@@ -100,6 +126,8 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     population: tuple[int, str]
     logged_ms: int
     cells: list[int] = []
+    after: str = ""
+    rating: int = 0
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):

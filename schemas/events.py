@@ -27,11 +27,15 @@ EventType = Literal[
     "hinted",
     "rated",
     "consented",
+    "delivered",
 ]
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 ASKS_FOR_DECISION: frozenset[str] = frozenset(
     {"answered", "completed", "skipped", "requested", "preferred", "overridden", "resumed", "contextualised"}
 )
+
+BY_GATEWAYS: frozenset[str] = frozenset({"delivered"})
+"""What only a gateway can know; refused from clients."""
 
 Action = Literal["skip", "back", "again", "know", "not_now", "restart", "personalise", "do_not_personalise"]
 
@@ -43,7 +47,8 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
     """One interaction.
 
     `id` is the client's and names the interaction for ever: sent again with the same body it has no second effect.
-    `at` is when the answer was complete (RFC 3339 with a zone); left out, gaps in time are unknown.
+    `at` is when the answer was complete (RFC 3339 with a zone); left out, gaps in time are unknown. `decision` is the number
+    of the decision that it is about. `context` names the skills that the learner's work asks for now; empty: none.
     """
 
     id: UUID
@@ -68,6 +73,7 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
     context: Annotated[list[Name], Meta(max_length=64)] | None = None
     consent: bool | None = None
     content_hash: Annotated[str, Meta(max_length=128)] | None = None
+    decision: Annotated[int, Meta(ge=1)] | None = None
 
 
 NEEDED_FIELDS: dict[str, tuple[str, ...]] = {
@@ -81,6 +87,7 @@ NEEDED_FIELDS: dict[str, tuple[str, ...]] = {
     "overridden": ("action",),
     "contextualised": ("context",),
     "consented": ("consent",),
+    "delivered": ("segment", "decision"),
 }
 """Which optional fields a type cannot do without."""
 

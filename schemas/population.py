@@ -24,6 +24,10 @@ CellValues = tuple[float, float, float, float]
 """Of a cell, for the slow and for the quick rate: effect on the logit, sum of squared gradients."""
 
 
+SegmentValues = tuple[float, float, float, int]
+"""What a segment adds to the logit of the answer after it, its variance; sum and number of ratings (1 to 5)."""
+
+
 class PopulationChange(Struct, frozen=True, kw_only=True):
     """New values (not differences) of what changed since `parent`. A full change has everything and is its own parent.
 
@@ -44,6 +48,7 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     responses: int
     cells: dict[int, CellValues] = {}
     losses: list[float] = []
+    segments: dict[str, SegmentValues] = {}
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):

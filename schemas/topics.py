@@ -9,8 +9,9 @@ POPULATION = "population"
 COURSES = "courses"
 LEARNER_STATE = "learner-state"
 REJECTS = "rejects"
+EVIDENCE = "evidence"
 
-PARTITIONED = (INTERACTIONS, DECISIONS, LEARNING, LEARNER_STATE, REJECTS)
+PARTITIONED = (INTERACTIONS, DECISIONS, LEARNING, LEARNER_STATE, REJECTS, EVIDENCE)
 """Equal partition counts; a row is in the same partition of each."""
 
 SHARED = (POPULATION, COURSES)

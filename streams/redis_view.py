@@ -44,7 +44,7 @@ class RedisView:
         keys = self._keys[partition]
         (applied, checksum, _), pairs = await self._scripts.run("look", [keys.state, keys.outbox], [])
         outbox = [(pairs[i].decode(), _decode_outgoing(pairs[i + 1])) for i in range(0, len(pairs), 2)]
-        outbox.sort(key=lambda entry: int(entry[0].split(":", 1)[0]))
+        outbox.sort(key=_place_in_outbox)
         whole = applied is not None and not applied.startswith(b"rebuilding")
         return Look(int(applied) if whole else None, int(checksum or 0), outbox, applied is not None and not whole)
 
@@ -110,6 +110,12 @@ class RedisView:
         for start in range(0, len(listed), PIECE_ROWS):
             part = listed[start : start + PIECE_ROWS]
             await self._scripts.run("clean", [self._keys[partition].dirty], list(chain.from_iterable(part)))
+
+
+def _place_in_outbox(entry: tuple[str, Outgoing]) -> tuple[int, int]:
+    """Offset, and number within it: entries are named offset:topic or offset:topic:number."""
+    offset, _, *number = entry[0].split(":")
+    return int(offset), int(number[0]) if number else 0
 
 
 def _chunks(found: Sequence[bytes | None]) -> dict[int, bytes]:

@@ -51,7 +51,8 @@ async def _run(place: Stage, faults: Sequence[str], rate: int, seed: int, told: 
         told("Load stopped; reading log, topics and rows, and computing everything again in order ...")
         async with reader(Running(place.service, place.settings)) as read:
             counts = await judge(read, ledger, place.settings.partitions)
-    return counts | {"kills": len(faults)} | recoveries(ledger)
+    joins = {"joins_without_share": place.joins_without_share} if place.kafka is not None else {}
+    return counts | {"kills": len(faults)} | joins | recoveries(ledger)
 
 
 async def _hurt(place: Stage, probes: Probes, fault: str) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.behaviour import residuals, shifted, states
 from models.population import Population, PopulationLearner
-from models.response import Response, hear, lesson
+from models.response import Response, at_offset, hear, lesson
 from models.row import Row
 
 
@@ -16,8 +16,7 @@ def heard(answers: list[dict[str, Any]], population: PopulationLearner | None = 
     for number, fields in enumerate(answers):
         response = Response(**{"item": f"i{number % 3}", "skills": ["a"], "correct": True, **fields})
         told = hear(row, response, shared)
-        shared.learn_one(lesson(response, told, tenant="", course="", segment="", partition=0, offset=shared.responses,
-                                population=(0, ""), logged_ms=0))  # fmt: skip
+        shared.learn_one(lesson(response, told, at_offset(shared.responses)))
         row.events += 1
         row.last_at_ms = max(row.last_at_ms, response.at_ms)
     return row

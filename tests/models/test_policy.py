@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.step import step
+from models.control import Obeyed
 from models.gain import View, score
-from models.policy import UNIFORM_SHARE, Choice, choose, is_held_out, ranked, removal
+from models.mask import removal
+from models.policy import UNIFORM_SHARE, Choice, choose, is_held_out, ranked
 from models.population import Population
 from models.row import COMPLETED, Row
 from schemas.codec import decode_decision
@@ -97,9 +99,9 @@ def test_a_deadline_that_is_near_goes_first() -> None:
 
 
 def test_what_the_learner_asks_for_is_given_if_it_may_be_shown() -> None:
-    given = choose(view(), "d/1", asked_for="a3")
+    given = choose(view(), "d/1", Obeyed(segment=COURSE.by_id["a3"]))
     assert given.segment is not None and (given.segment.id, given.arm, given.propensity) == ("a3", "requested", 1.0)
-    refused = choose(view(), "d/1", asked_for="b1")
+    refused = choose(view(), "d/1", Obeyed(segment=COURSE.by_id["b1"]))
     assert refused.segment is not None and refused.segment.id != "b1"
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from msgspec import json, msgpack
 
-from agents.step import step
+from agents.step import ENGINE, step
 from models.features import NAMES
 from models.population import Population, PopulationLearner
 from models.row import Row
 from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
 from schemas.decision import Decision, LearningRecord, Reject
+from schemas.evidence import decode_evidence, encode_evidence, hash_of
 from schemas.ids import hash32
 from schemas.interaction import LogRecord
 from schemas.population import PopulationChange, PopulationRecord, decode_population, encode_population
@@ -29,10 +30,13 @@ def made() -> dict[str, bytes]:
     change = PopulationChange(
         tenant="default", course="tiny", version=1, parent="", weights=[0.5, -0.25], gradients=[1.0, 2.0],
         items={"i1": (0.5, 0.25, 2.0, 1.0, 3)}, skills={"a": (0.125, 1.0)}, watermark={0: 7}, responses=8,
-        cells={3: (0.5, 1.5, 0.25, 2.0)}, losses=[2.0, 1.5],
+        cells={3: (0.5, 1.5, 0.25, 2.0)}, losses=[2.0, 1.5], segments={"a1": (0.25, 0.1, 9.0, 2)},
     )  # fmt: skip
     population = PopulationRecord(hash="00112233", full=False, piece=0, pieces=1, change=change)
     reject = Reject(partition=0, offset=3, code="malformed", detail="no", value=b"\x00{", headers=[("schema", b"MQ==")])
+    done = step(None, interaction(1, type="completed", segment="b3", item=None, correct=None, latency_ms=None), 0, 0,
+                course(), Population.empty())  # fmt: skip
+    evidence = done.evidence[0]
     return {
         "interaction.json": encode_interaction(said),
         "decision.json": outcome.decision,
@@ -40,6 +44,7 @@ def made() -> dict[str, bytes]:
         "learning.msgpack": encode_msgpack(outcome.learning),
         "population.msgpack": encode_population(population),
         "reject.json": json.encode(reject),
+        "evidence.json": encode_evidence(evidence),
     }
 
 
@@ -54,6 +59,8 @@ def test_golden_files_are_read() -> None:
     assert json.decode((GOLDEN / "decision.json").read_bytes(), type=Decision).seq == 1
     assert msgpack.decode((GOLDEN / "learning.msgpack").read_bytes(), type=LearningRecord).correct
     assert decode_population((GOLDEN / "population.msgpack").read_bytes()).change.items["i1"][4] == 3
+    evidence = decode_evidence((GOLDEN / "evidence.json").read_bytes())
+    assert (evidence.kind, evidence.number, hash_of(evidence).hex()) == ("completed", 1, evidence.hash)
     assert json.decode((GOLDEN / "reject.json").read_bytes(), type=Reject).value == b"\x00{"
 
 
@@ -64,7 +71,7 @@ def test_what_the_first_release_wrote_is_still_read() -> None:
     assert skill is not None and (skill.tries, skill.recent) == (1, 1)
     said = interaction(2, at="2026-01-02T03:05:05Z")
     after = Row.unpack(step(row.pack(), said, 0, 1, course(), Population.empty()).row)
-    assert (after.seq, after.tries, after.engine) == (2, 2, 2)
+    assert (after.seq, after.tries, after.engine) == (2, 2, ENGINE)
     learned = msgpack.decode((GOLDEN / "1" / "learning.msgpack").read_bytes(), type=LearningRecord)
     learner = PopulationLearner("default", "tiny", Population.empty())
     assert learner.learn_one(learned) and learned.cells == []
@@ -72,6 +79,18 @@ def test_what_the_first_release_wrote_is_still_read() -> None:
     version = Population.empty().apply(change, "x")
     assert version.item("i1")[0] == 0.5 and len(version.weights) == len(NAMES)
     assert json.decode((GOLDEN / "1" / "decision.json").read_bytes(), type=Decision).engine == 1
+
+
+def test_what_the_second_release_wrote_is_still_read() -> None:
+    row = Row.unpack((GOLDEN / "2" / "row.bin").read_bytes())
+    assert (row.seq, row.wins, row.evidence, row.head, row.probe) == (1, 1, 0, bytes(16), None)
+    after = Row.unpack(step(row.pack(), interaction(2, at="2026-01-02T03:05:05Z"), 0, 1, course(), Population.empty()).row)
+    assert (after.seq, after.tries, after.engine) == (2, 2, ENGINE)
+    learned = msgpack.decode((GOLDEN / "2" / "learning.msgpack").read_bytes(), type=LearningRecord)
+    assert (learned.after, learned.rating) == ("", 0)
+    change = decode_population((GOLDEN / "2" / "population.msgpack").read_bytes()).change
+    assert Population.empty().apply(change, "x").segments.whole() == {}
+    assert json.decode((GOLDEN / "2" / "decision.json").read_bytes(), type=Decision).reply is None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+"""What may be shown, and why something may not. Hard rules: nothing scored, nothing by chance.
+
+A compulsory segment, and all that must be completed before it, passes the learner's own masks and the cool-down; only
+completion or a waiver takes it away. A prerequisite holds for everything, whoever asks.
+"""
+
+from __future__ import annotations
+
+from models.gain import View
+from models.row import COMPLETED, NOT_NOW, SKIPPED, WAIVED
+from schemas.course import Course, Segment
+from schemas.ids import hash32
+
+COOL_DOWN = 1
+NOT_NOW_FOR = 5
+"""Visits to other segments for which "not now" keeps a segment away."""
+
+DUE_BELOW = 0.8
+"""A repeatable segment that is finished is due again when the learner's mastery of one of its skills is below this."""
+
+
+def removal(view: View, segment: Segment) -> str | None:
+    """Why a segment may not be shown now (None: it may): finished, prerequisite, learner, format or cool-down."""
+    row, key = view.row, hash32(segment.id)
+    state = row.segments.get(key, 0)
+    if finished(state) and not is_due(view, segment, state):
+        return "finished"
+    if not prerequisites_met(view, segment):
+        return "prerequisite"
+    if is_required(view, segment):
+        return None
+    if state & SKIPPED or (state & NOT_NOW and row.visits_since_mark(key) < NOT_NOW_FOR):
+        return "learner"
+    if row.format and hash32(segment.format) != row.format and _has_format(view.course, row.format):
+        return "format"
+    since = row.visits_since_seen(key)
+    if since is not None and since < COOL_DOWN and len(view.course.segments) > COOL_DOWN:
+        return "cool-down"
+    return None
+
+
+def is_due(view: View, segment: Segment, state: int) -> bool:
+    """Whether a finished segment comes again: repeatable, not waived, and a skill of it is not (or no longer) mastered."""
+    if not segment.repeatable or state & WAIVED:
+        return False
+    return not segment.skills or any(view.mastery(skill) < DUE_BELOW for skill in segment.skills)
+
+
+def is_required(view: View, segment: Segment) -> bool:
+    """Whether compulsory content still waits for this segment, or is it."""
+    return segment.id in view.course.required and not finished(view.row.segments.get(hash32(segment.id), 0))
+
+
+def finished(state: int) -> bool:
+    """Whether a segment's state says completed or waived."""
+    return bool(state & (COMPLETED | WAIVED))
+
+
+def prerequisites_met(view: View, segment: Segment) -> bool:
+    """Segments completed and skills mastered, as the author says."""
+    for need in segment.prerequisites:
+        if need.segment is not None and not finished(view.row.segments.get(hash32(need.segment), 0)):
+            return False
+        if need.skill is not None and view.mastery(need.skill) < need.mastery:
+            return False
+    return True
+
+
+def ways_to(view: View, segment: Segment, most: int = 3) -> list[str]:
+    """Segments that may be shown and lead to one whose prerequisites are not met; the nearest first, at most `most`."""
+    found: list[str] = []
+    waiting, seen = [segment], {segment.id}
+    while waiting and len(found) < most:
+        each = waiting.pop(0)
+        for other in _needed(view, each):
+            if other.id not in seen:
+                seen.add(other.id)
+                (found.append(other.id) if prerequisites_met(view, other) else waiting.append(other))
+    return found[:most]
+
+
+def _needed(view: View, segment: Segment) -> list[Segment]:
+    """What would help to meet the prerequisites of `segment` that are not met, in the authored order."""
+    names = {need.segment for need in segment.prerequisites if need.segment is not None}
+    skills = {need.skill for need in segment.prerequisites if need.skill and view.mastery(need.skill) < need.mastery}
+    states = view.row.segments
+    return [
+        other
+        for other in view.course.segments
+        if other.id != segment.id
+        and ((other.id in names and not finished(states.get(hash32(other.id), 0))) or skills & set(other.skills))
+    ]
+
+
+def next_authored(view: View) -> Segment | None:
+    """The first segment in the authored order that is not finished and may be shown; skipped ones only at the very end."""
+    skipped: Segment | None = None
+    for segment in view.course.segments:
+        state = view.row.segments.get(hash32(segment.id), 0)
+        if finished(state) or not prerequisites_met(view, segment):
+            continue
+        if not state & SKIPPED or is_required(view, segment):
+            return segment
+        skipped = skipped or segment
+    return skipped
+
+
+def _has_format(course: Course, wanted: int) -> bool:
+    return any(hash32(segment.format) == wanted for segment in course.segments)
