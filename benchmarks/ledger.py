@@ -60,7 +60,10 @@ def main() -> int:
         for broker in brokers:
             print(f"{broker}: {kills} faults while events flow (seed {seed})", flush=True)
             found = ledger(broker, kills, seed)
-            dirty |= any(found[name] for name in ("lost", "double", "phantom", "gaps", "conflicts", "rows_differ"))
+            dirty |= any(
+                found[name]
+                for name in ("lost", "double", "phantom", "gaps", "conflicts", "rows_differ", "evidence_findings")
+            )
             print(json.dumps({broker: found}), flush=True)
             report = report | found | {"broker": broker} if len(brokers) == 1 else report | {broker: found}
         print("Planting bugs in the agents' code, one at a time ...", flush=True)

@@ -15,9 +15,11 @@ from delivery.app import Gateway, make_app
 from delivery.auth import DevelopmentKey
 from delivery.hub import Hub
 from delivery.ingest import Ingest
+from delivery.receipts import Receipts
 from runtime.clock import wall_clock
 from runtime.logging import logger
 from runtime.settings import Settings
+from runtime.tasks import cancel_all
 from schemas.errors import Misconfigured
 from streams.published import PublishedTopics
 from streams.redis_live import RedisLive
@@ -46,9 +48,12 @@ async def run_gateway(settings: Settings) -> None:
         await hub.start()
         stack.push_async_callback(hub.stop)
         ingest = Ingest(parts.ingest, published, settings.partitions, wall_clock)
+        receipts = Receipts(ingest)
+        telling = asyncio.create_task(receipts.run(), name="receipts")
+        stack.push_async_callback(cancel_all, [telling])
         keys = DevelopmentKey(settings.key)
-        gateway = Gateway(ingest, hub, view, published, keys, settings.partitions, wall_clock)
-        await _serve(make_app(gateway), settings, stop, hub, [*hub.tasks, *published.tail.tasks])
+        gateway = Gateway(ingest, hub, view, published, keys, receipts, settings.partitions, wall_clock)
+        await _serve(make_app(gateway), settings, stop, hub, [*hub.tasks, *published.tail.tasks, telling])
 
 
 async def _serve(app: object, settings: Settings, stop: asyncio.Event, hub: Hub,

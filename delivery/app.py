@@ -19,6 +19,7 @@ from delivery.hub import Hub
 from delivery.ingest import MAX_BODY_BYTES, Ingest, Taken
 from delivery.ports import LiveView, Published
 from delivery.problems import STATUS, problem, rejected, unavailable
+from delivery.receipts import Receipts
 from delivery.session import row_of
 from delivery.sse import subscribe
 from delivery.waiting import decision_for, wait_ms
@@ -39,6 +40,7 @@ class Gateway:
     view: LiveView
     published: Published
     keys: DevelopmentKey
+    receipts: Receipts
     partitions: int
     now: Callable[[], int]
 
@@ -84,6 +86,7 @@ def make_app(parts: Gateway) -> ASGIApp:
                 taken.accepted[0], milliseconds, parts.hub, parts.view, parts.published, parts.now()
             )
             if decision is not None:
+                parts.receipts.delivered(decision)
                 return Response(decision, 200, media_type="application/json", headers={"Preference-Applied": "wait"})
         return _taken(taken)
 
@@ -136,7 +139,7 @@ def make_app(parts: Gateway) -> ASGIApp:
         if not rows:
             raise Rejection(Code.INVALID, "Say which topic: ?match=/courses/COURSE/learners/LEARNER/decisions.")
         cursor = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
-        return await subscribe(rows, cursor, parts.hub, parts.view, parts.partitions)
+        return await subscribe(rows, cursor, parts.hub, parts.view, parts.partitions, parts.receipts.delivered)
 
     @app.get("/health/live", **openapi.LIVE)
     async def live() -> Response:

@@ -6,7 +6,7 @@ event counts as accepted only when the log has it durably.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import MsgspecError, json
@@ -68,6 +68,18 @@ class Ingest:
                 metrics.REJECTED.labels(rejection.code, "edge").inc()
         await self._append(tenant, good, taken)
         return taken
+
+    async def tell(self, tenant: str, events: Sequence[tuple[Event, str]]) -> None:
+        """Append events of the gateway's own, each with the course version that it is about. Raises Unavailable."""
+        now, newest = self.now(), self.published.newest_population
+        good = [
+            Interaction(
+                stamp=Stamp(tenant=tenant, logged_ms=now, course_version=version, population=newest(tenant, event.course)),
+                event=event,
+            )
+            for event, version in events
+        ]
+        await self._append(tenant, list(enumerate(good)), Taken(single=False))
 
     def _read(self, tenant: str, raw: bytes) -> Interaction:
         event, extra = decode_event(raw)

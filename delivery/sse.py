@@ -22,11 +22,15 @@ from schemas.ids import RowId, partition_of
 PING_SECONDS = 15
 SLOW_READER_SECONDS = 10
 RETRY_MS = 1_000
+Delivered = Callable[[bytes], None]
 
 
 async def subscribe(rows: list[RowId], last_event_id: str | None, hub: Hub, view: LiveView,
-                    partitions: int) -> EventSourceResponse:  # fmt: skip
-    """A response that tells the decisions of `rows`, from the cursor on when there is one."""
+                    partitions: int, delivered: Delivered) -> EventSourceResponse:  # fmt: skip
+    """A response that tells the decisions of `rows`, from the cursor on when there is one.
+
+    `delivered` is called with each decision that the connection has taken.
+    """
     subscription = Subscription()
     leave = hub.subscribe([row.key for row in rows], subscription)
     try:
@@ -38,7 +42,7 @@ async def subscribe(rows: list[RowId], last_event_id: str | None, hub: Hub, view
     if last_event_id:
         metrics.STREAMS_RESUMED.inc()
         headers["Mercure-Last-Event-ID"] = last_event_id if complete else "gap"
-    frames = _frames(session, missed, subscription, view, partitions)
+    frames = _frames(session, missed, subscription, view, partitions, delivered)
     return Topic(frames, leave, headers)
 
 
@@ -79,11 +83,12 @@ async def _catch_up(rows: list[RowId], last_event_id: str | None, view: LiveView
 
 
 async def _frames(session: Session, missed: list[tuple[str, int, bytes]], subscription: Subscription, view: LiveView,
-                  partitions: int) -> AsyncIterator[ServerSentEvent]:  # fmt: skip
+                  partitions: int, delivered: Delivered) -> AsyncIterator[ServerSentEvent]:  # fmt: skip
     yield ServerSentEvent(id=session.cursor(), retry=RETRY_MS, sep="\n")
     for row, seq, body in missed:
         if session.take(row, seq):
             yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")
+            delivered(body)
     while (decided := await subscription.next()) is not None:
         row, seq, body = decided
         if body == GONE:
@@ -94,6 +99,7 @@ async def _frames(session: Session, missed: list[tuple[str, int, bytes]], subscr
         for lost_seq, lost_body in await _between(session, row, seq, view, partitions):
             if session.take(row, lost_seq):
                 yield ServerSentEvent(lost_body.decode(), id=session.cursor(), sep="\n")
+                delivered(lost_body)
         if session.told.get(row, seq - 1) < seq - 1:
             yield ServerSentEvent(f"{row} {session.told[row] + 1} {seq - 1}", event="gap", sep="\n")
         if session.take(row, seq):

@@ -19,5 +19,6 @@ LAG_SECONDS = Gauge("segue_lag_seconds", "Now minus the log time of the last app
 STAGE = Histogram("segue_decision_seconds", "Time spent by stage.", ["stage"], buckets=_MS)
 STREAMS_OPEN = Gauge("segue_streams_open", "Open subscriptions.")
 STREAMS_EVICTED = Counter("segue_streams_evicted", "Subscribers cut off because they did not read.")
+RECEIPTS_LOST = Counter("segue_receipts_lost", "Deliveries of compulsory content that could not be noted for want of room.")
 STREAMS_RESUMED = Counter("segue_streams_resumed", "Subscriptions that resumed from a cursor.")
 POPULATION_VERSION = Gauge("segue_population_version", "Newest population version published.", ["course"])

@@ -15,6 +15,7 @@ from agents.ports import EventLog, SharedLog
 from agents.window import IdWindow
 from schemas import topics
 from schemas.errors import Rejection
+from schemas.events import BY_GATEWAYS
 from schemas.interaction import Interaction, LogRecord
 
 EVERYTHING = 1 << 30
@@ -30,6 +31,7 @@ class Reference:
     duplicates: int = 0
     rejected: int = 0
     applied_ids: set[str] = field(default_factory=set)
+    by_gateways: set[str] = field(default_factory=set)
 
 
 class Reader(Protocol):
@@ -66,6 +68,9 @@ async def _run_partition(partition: int, partitions: int, log: Reader, books: To
         found.rows |= {write.key: write.packed for write in done.change.rows}
         found.decisions |= {(e.row, e.seq): e.body for e in done.change.live if e.body is not None}
         found.applied += done.applied
+        found.by_gateways |= {
+            str(said.event.id) for _, said in decoded if not isinstance(said, Rejection) and said.event.type in BY_GATEWAYS
+        }
         found.applied_ids |= _applied_ids(decoded, done)
         found.duplicates += done.duplicates
         found.rejected += len(done.rejects)

@@ -20,6 +20,7 @@ CONFIG: dict[str, dict[str, str]] = {
     topics.LEARNER_STATE: {"cleanup.policy": "compact"},
     topics.POPULATION: {"retention.ms": str(YEARS_MS)},
     topics.COURSES: {"retention.ms": "-1"},
+    topics.EVIDENCE: {"retention.ms": "-1"},
 }
 
 

@@ -19,6 +19,8 @@ from uuid import uuid4
 import aiohttp
 from msgspec import json
 
+from agents.chain import Head, verify
+from models.row import Row
 from schemas import topics
 from schemas.codec import decode_interaction
 from schemas.errors import Rejection
@@ -56,7 +58,8 @@ class Load:
         self.random = Random(seed)
         self.sent: list[dict[str, Any]] = []
         self.course = course_json(
-            id="ledger", segments=[{**s, "repeatable": True, "compulsory": False} for s in course_json()["segments"]]
+            id="ledger",
+            segments=[{**s, "repeatable": True, "compulsory": s["id"] == "b3"} for s in course_json()["segments"]],
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -183,6 +186,9 @@ async def judge(read: Reader, ledger: Ledger, partitions: int) -> dict[str, int]
     conflicts = {name for name, bodies in decisions.items() if bodies != {expected.get(name)}}
     canonical = {f"{row}/{seq}": _hash(json.encode(json.decode(body))) for (row, seq), body in pure.decisions.items()}
     conflicts |= {name for name, bodies in told.items() if bodies != {canonical.get(name)}}
+    rows = {key: Row.unpack(packed) for key, packed in pure.rows.items()}
+    heads = {key: Head(row.evidence, row.head) for key, row in rows.items() if row.evidence}
+    chains = verify((record for _, record in await read.topic(topics.EVIDENCE)), heads)
     rows_differ = 0
     for key, packed in pure.rows.items():
         rows_differ += await read.row(key) != packed
@@ -196,10 +202,12 @@ async def judge(read: Reader, ledger: Ledger, partitions: int) -> dict[str, int]
         "poison": poison,
         "lost": len(ledger.ok - set(in_log)) + abs(len(rejects) - pure.rejected),
         "double": pure.applied - len(pure.applied_ids),
-        "phantom": len(pure.applied_ids - ledger.ok - ledger.unknown),
+        "phantom": len(pure.applied_ids - ledger.ok - ledger.unknown - pure.by_gateways),
         "gaps": len(set(expected) - set(decisions)),
         "conflicts": len(conflicts),
         "rows_differ": rows_differ,
+        "evidence": chains.records,
+        "evidence_findings": len(chains.findings) + len(chains.missing_ends),
         "decisions": len(expected),
         "decisions_seen_by_subscribers": len(told),
     }

@@ -34,7 +34,7 @@ class World:
     async def settled(self) -> None: ...
 
     async def topic(self, name: str) -> list[tuple[int, LogRecord]]:
-        return self.decisions if name == topics.DECISIONS else self.rejects
+        return {topics.DECISIONS: self.decisions, topics.REJECTS: self.rejects}.get(name, [])
 
     async def row(self, key: str) -> bytes | None:
         return self.rows.get(key)

@@ -28,7 +28,7 @@ from tests.faults.stage import Stage, faults_of, stage
 from tests.require import need
 
 ALL = os.environ.get("SEGUE_FAULTS") == "all"
-CLEAN = dict.fromkeys(("lost", "double", "phantom", "gaps", "conflicts", "rows_differ"), 0)
+CLEAN = dict.fromkeys(("lost", "double", "phantom", "gaps", "conflicts", "rows_differ", "evidence_findings"), 0)
 
 
 def check(found: dict[str, Any]) -> None:

@@ -262,7 +262,7 @@ class World:
         subscription, live = Subscription(), SimLive(self.store)
         hub.subscribe([row], subscription)
         session = Session({row: 0})
-        async for frame in _frames(session, [], subscription, live, 1):
+        async for frame in _frames(session, [], subscription, live, 1, lambda body: None):
             if frame.event == "gap":
                 _, first, last = str(frame.data).rsplit(" ", 2)
                 self.gaps[row].append((int(first), int(last)))
