@@ -152,6 +152,7 @@ def in_pieces(change: PopulationChange) -> list[PopulationChange]:
             items=dict(items[n * ITEMS_A_PIECE : (n + 1) * ITEMS_A_PIECE]),
             cells=dict(cells[n * CELLS_A_PIECE : (n + 1) * CELLS_A_PIECE]),
             skills=change.skills if not n else {},
+            segments=change.segments if not n else {},
         )
         for n in range(count)
     ]

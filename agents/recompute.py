@@ -24,6 +24,10 @@ PAGE = 500
 class Records(Protocol):
     """A partitioned topic, read by offset."""
 
+    async def begin(self, partition: int) -> int:
+        """The first offset that is still there."""
+        ...
+
     async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]: ...
 
 
@@ -72,7 +76,7 @@ async def recompute(stored: Stored, books: TopicBooks) -> bytes:
 
 
 async def _first(records: Records, partition: int, wanted: Callable[[LogRecord], bool]) -> LogRecord | None:
-    offset = 0
+    offset = await records.begin(partition)
     while page := await records.read(partition, offset, PAGE):
         for record in page:
             if wanted(record):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import typer
@@ -13,16 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from agents.books import TopicBooks
-from agents.recompute import Records, Stored, find, recompute
+from agents.recompute import Stored, find, recompute
 from cli.parts import Shared, shared_parts
+from cli.reading import reading
 from runtime.settings import Settings
 from schemas import topics
-from streams.standalone import StandaloneTopic
 
 
 async def explain(settings: Settings, name: str, replay: bool, as_json: bool) -> None:
     """Print it; exit code 1 when the recomputed decision differs."""
-    async with shared_parts(settings) as parts, _topics(parts) as (decisions, log):
+    async with shared_parts(settings) as parts, reading(parts, topics.DECISIONS, topics.INTERACTIONS) as (decisions, log):
         stored = await find(name, decisions, log, settings.partitions)
         same = await _again(stored, parts) if replay else None
     if as_json:
@@ -41,25 +39,6 @@ async def _again(stored: Stored, parts: Shared) -> bool:
         return await recompute(stored, books) == stored.record.value
     finally:
         await books.tail.stop()
-
-
-@asynccontextmanager
-async def _topics(parts: Shared) -> AsyncIterator[tuple[Records, Records]]:
-    """Readers of the decisions and of the log."""
-    if parts.standalone is not None:
-        yield StandaloneTopic(parts.standalone, topics.DECISIONS), parts.standalone
-        return
-    from streams.kafka.log import KafkaLog
-
-    assert parts.cluster is not None
-    decisions, log = KafkaLog(parts.cluster, topics.DECISIONS), KafkaLog(parts.cluster)
-    await decisions.start()
-    await log.start()
-    try:
-        yield decisions, log
-    finally:
-        await log.stop()
-        await decisions.stop()
 
 
 def _print(stored: Stored, same: bool | None) -> None:

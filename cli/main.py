@@ -23,10 +23,13 @@ app = typer.Typer(
 )
 course_app = typer.Typer(no_args_is_help=True, help="Check and publish course files.")
 app.add_typer(course_app, name="course")
+evidence_app = typer.Typer(no_args_is_help=True, help="Prove who was shown what of the compulsory content.")
+app.add_typer(evidence_app, name="evidence")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Url = Annotated[str, typer.Option(help="A running gateway.", envvar="SEGUE_URL")]
 Key = Annotated[str, typer.Option(help="Its key; `segue up` prints it.", envvar="SEGUE_KEY")]
+Data = Annotated[Path | None, typer.Option(help="Folder of a standalone service.")]
 Learners = Annotated[int | None, typer.Option(min=1, help="How many learners.")]
 LOCAL = "http://127.0.0.1:8765"
 
@@ -138,7 +141,7 @@ def explain(
     name: Annotated[str, typer.Argument(metavar="ID", help="A decision's id: tenant/course/run/learner/number.")],
     replay: Annotated[bool, typer.Option("--replay", help="Compute it again; exit code 1 when that differs.")] = False,
     as_json: Json = False,
-    data: Annotated[Path | None, typer.Option(help="Folder of a standalone service.")] = None,
+    data: Data = None,
 ) -> None:
     """Say why a decision was made, from what is stored; with --replay check that it can be made again bit for bit."""
     import asyncio
@@ -147,6 +150,34 @@ def explain(
 
     settings = settings_for("explain", data=data, log_level="error")
     guarded(lambda: asyncio.run(run(settings, name, replay, as_json)))
+
+
+@evidence_app.command("verify", epilog="Example: segue evidence verify --data ./segue-data")
+def evidence_verify(as_json: Json = False, data: Data = None) -> None:
+    """Check the evidence chains: edits, deletions, reorders and cut-off ends are found. Exit code 1 when there is one."""
+    import asyncio
+
+    from cli.evidence import verify_evidence
+
+    settings = settings_for("evidence", data=data, log_level="error")
+    guarded(lambda: asyncio.run(verify_evidence(settings, as_json)))
+
+
+@evidence_app.command("report", epilog="Example: segue evidence report --course personal-data --csv > proof.csv")
+def evidence_report(
+    course: Annotated[str, typer.Option(help="Only this course.")] = "",
+    learner: Annotated[str, typer.Option(help="Only this learner.")] = "",
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    data: Data = None,
+) -> None:
+    """Say who has been shown what of the compulsory content: decided, delivered, rendered, completed, waived."""
+    import asyncio
+
+    from cli.evidence import report_evidence
+
+    settings = settings_for("evidence", data=data, log_level="error")
+    guarded(lambda: asyncio.run(report_evidence(settings, course, learner, as_json, as_csv)))
 
 
 @course_app.command("check", epilog="Example: segue course check examples/personal-data.yaml")

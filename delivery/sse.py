@@ -104,6 +104,7 @@ async def _frames(session: Session, missed: list[tuple[str, int, bytes]], subscr
             yield ServerSentEvent(f"{row} {session.told[row] + 1} {seq - 1}", event="gap", sep="\n")
         if session.take(row, seq):
             yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")
+            delivered(body)
 
 
 async def _between(session: Session, row: str, seq: int, view: LiveView, partitions: int) -> Sequence[tuple[int, bytes]]:

@@ -53,6 +53,15 @@ class RedisView:
         found = await self._scripts.run("rows", [names.state, names.rows, names.ids], [applied, SLOTS, *keys])
         return None if found is None else [StoredRow(packed, _chunks(chunks)) for packed, chunks in found]
 
+    async def packed_rows(self, partition: int) -> dict[str, bytes]:
+        """All rows of a partition. Read in pieces, so rows that change meanwhile are from one moment or another."""
+        keys, cursor, found = self._keys[partition], b"0", dict[str, bytes]()
+        while True:
+            cursor, pairs = await self._wire.call("HSCAN", keys.rows, cursor, "COUNT", 1_000)
+            found |= {pairs[n].decode(): pairs[n + 1] for n in range(0, len(pairs), 2)}
+            if int(cursor) == 0:
+                return found
+
     async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
         keys = self._keys[partition]
         args: list[Any] = [expected, change.last, change.checksum, LIVE_KEPT, TAIL_KEPT, keys.tail_prefix]

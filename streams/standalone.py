@@ -47,6 +47,14 @@ class StandaloneLog:
 
     # -- EventLog -----------------------------------------------------------------------------------------------------
 
+    async def begin(self, partition: int) -> int:
+        return await self.begin_topic(topics.INTERACTIONS, partition)
+
+    async def begin_topic(self, topic: str, partition: int) -> int:
+        """The first offset of a topic that is still there."""
+        first = await self._wire.call("XRANGE", self._keys[partition].topic(topic), "-", "+", "COUNT", 1)
+        return _record(*first[0]).offset if first else 0
+
     async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
         return await self.read_topic(topics.INTERACTIONS, partition, start, limit)
 
@@ -112,6 +120,10 @@ class StandaloneTopic:
     def __init__(self, log: StandaloneLog, topic: str) -> None:
         self._log = log
         self._topic = topic
+
+    async def begin(self, partition: int) -> int:
+        """The first offset that is still there."""
+        return await self._log.begin_topic(self._topic, partition)
 
     async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
         """Records from offset `start` on."""

@@ -64,6 +64,14 @@ class KafkaLog:
         await self._consumer.stop()
         await self._admin.close()
 
+    async def begin(self, partition: int) -> int:
+        place = TopicPartition(self._topic, partition)
+        async with self._lock:
+            try:
+                return int((await self._consumer.beginning_offsets([place]))[place])
+            except KafkaError as fault:
+                raise Unavailable("kafka", repr(fault)) from fault
+
     async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
         place = TopicPartition(self._topic, partition)
         async with self._lock:

@@ -98,6 +98,9 @@ def the_command_says_so(place: Running, name: str) -> None:
 
 async def test_looking_for_a_decision_reads_page_by_page() -> None:
     class Nothing:
+        async def begin(self, partition: int) -> int:
+            return 0
+
         async def read(self, partition: int, start: int, limit: int) -> list[LogRecord]:
             return []
 

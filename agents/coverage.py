@@ -1,0 +1,59 @@
+"""Who has been shown what of the compulsory content: the compliance officer's report, from evidence records alone.
+
+Comes in: evidence records, the learners of each course, the newest version of each course. Goes out: a line for each learner
+and compulsory segment with the time of each kind of evidence, also where there is none yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from schemas.course import Course
+from schemas.evidence import KINDS, EvidenceRecord
+from schemas.ids import RowId
+
+STATES = ("completed", "waived", "rendered", "delivered", "decided")
+"""What a line may come to, the most telling first; "not yet" when there is nothing."""
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One learner and one compulsory segment. Times are the log's, in milliseconds; null: there is no such evidence."""
+
+    course: str
+    run: str
+    learner: str
+    segment: str
+    state: str
+    decided: int | None = None
+    delivered: int | None = None
+    rendered: int | None = None
+    completed: int | None = None
+    waived: int | None = None
+    content: str | None = None
+    record: int | None = None
+
+
+def coverage(records: Iterable[EvidenceRecord], learners: Iterable[str], courses: Mapping[str, Course]) -> list[Line]:
+    """Lines in the order of course, learner and the authored order. `learners`: keys of rows; `courses` by id."""
+    first: dict[tuple[str, str], dict[str, EvidenceRecord]] = {}
+    for record in records:
+        first.setdefault((record.row, record.segment), {}).setdefault(record.kind, record)
+    found = []
+    for key in sorted({*learners, *(row for row, _ in first)}):
+        row = RowId.parse(key)
+        course = courses.get(row.course)
+        owed = [each.id for each in course.segments if each.compulsory] if course is not None else []
+        told = [segment for each, segment in first if each == key and segment not in owed]
+        found += [_line(row, segment, first.get((key, segment), {})) for segment in dict.fromkeys([*owed, *told])]
+    return found
+
+
+def _line(row: RowId, segment: str, kinds: Mapping[str, EvidenceRecord]) -> Line:
+    state = next((kind for kind in STATES if kind in kinds), "not yet")
+    times = {kind: kinds[kind].logged_at for kind in KINDS if kind in kinds}
+    rendered = kinds.get("rendered")
+    return Line(course=row.course, run=row.run, learner=row.learner, segment=segment, state=state,
+                content=rendered.content if rendered else None,
+                record=kinds[state].number if state in kinds else None, **times)  # fmt: skip
