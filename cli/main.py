@@ -152,6 +152,23 @@ def explain(
     guarded(lambda: asyncio.run(run(settings, name, replay, as_json)))
 
 
+@app.command("insight", epilog="Example: segue insight --html report.html --cohorts cohorts.csv")
+def show_insight(
+    course: Annotated[str, typer.Option(help="Only this course.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots here.")] = None,
+    cohorts: Annotated[
+        Path | None, typer.Option(help="CSV with the columns learner and cohort, to watch for parity.")
+    ] = None,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Say whether personalisation helps, for whom, and what each segment is worth, with intervals."""
+    from cli.insight import insight as run
+
+    settings = settings_for("insight", data=data, log_level="error")
+    guarded(lambda: run(settings, course, cohorts, html, as_json))
+
+
 @evidence_app.command("verify", epilog="Example: segue evidence verify --data ./segue-data")
 def evidence_verify(as_json: Json = False, data: Data = None) -> None:
     """Check the evidence chains: edits, deletions, reorders and cut-off ends are found. Exit code 1 when there is one."""

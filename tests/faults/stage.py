@@ -134,7 +134,8 @@ class Stage:
         await asyncio.sleep(1.0)
         engine.process.kill()
         engine.process.wait()
-        os.truncate(file, min(size, file.stat().st_size))
+        if file.exists():  # else the store has just begun a new file, and there is no last second to take
+            os.truncate(file, min(size, file.stat().st_size))
 
     async def wipe_store(self) -> None:
         """11 (Kafka only): FLUSHALL while events flow."""
