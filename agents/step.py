@@ -75,8 +75,6 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
     CorruptRow when the row is not what was written.
     """
     event = record.event
-    if event.segment is not None and event.segment not in course.by_id:
-        raise Rejection(Code.UNKNOWN_SEGMENT, f"Course version {course.version} has no segment {event.segment!r}.")
     row = Row(engine=ENGINE) if packed is None else Row.unpack(packed)
     if row.offset >= offset:
         raise RowAhead(f"row {record.row.key} has offset {row.offset} applied, ahead of {offset}")
@@ -132,7 +130,8 @@ def _update(row: Row, told: _Told) -> View:
 def _hear(row: Row, told: _Told) -> None:
     event = told.record.event
     assert event.segment is not None and event.item is not None and event.correct is not None
-    skills = told.course.skills_of(event.segment, event.item)
+    known = event.segment in told.course.by_id  # a segment of an older version teaches about learner and item only
+    skills = told.course.skills_of(event.segment, event.item) if known else []
     told.answer = Response(event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints)
     told.after = _came_from(row, told.course, event.segment, skills)
     told.heard = hear(row, told.answer, told.population)

@@ -13,6 +13,7 @@ class CourseShelf:
     def __init__(self) -> None:
         self._versions: dict[tuple[str, str, str], Course] = {}
         self._newest: dict[tuple[str, str], Course] = {}
+        self._segments: dict[tuple[str, str], set[str]] = {}
 
     def add(self, record: LogRecord) -> None:
         """Take a record of topic `courses`."""
@@ -20,6 +21,7 @@ class CourseShelf:
         course = decode_course(record.value)
         if (tenant, course.id, course.version) not in self._versions:
             self._versions[tenant, course.id, course.version] = self._newest[tenant, course.id] = course
+            self._segments.setdefault((tenant, course.id), set()).update(course.by_id)
 
     def version(self, tenant: str, course: str, version: str) -> Course | None:
         """A published version."""
@@ -28,6 +30,10 @@ class CourseShelf:
     def newest(self, tenant: str, course: str) -> Course | None:
         """The version published last."""
         return self._newest.get((tenant, course))
+
+    def has_segment(self, tenant: str, course: str, segment: str) -> bool:
+        """Whether any version of a course has a segment: somebody may still be in one that the newest has no more."""
+        return segment in self._segments.get((tenant, course), ())
 
     def all(self, tenant: str) -> list[Course]:
         """The newest version of each of a tenant's courses."""

@@ -37,10 +37,11 @@ class Segue(Policy):
     def choose(self, learner: Learner) -> str:
         if learner.number not in self.next:
             self._send(learner, 0.0, type="requested")
-        chosen = self.next[learner.number].segment
-        assert chosen is not None, "everything is repeatable"
-        self.decisions.append(self.next[learner.number])
-        return chosen
+        decision = self.next[learner.number]
+        if decision.segment is None:  # nothing is due any more: whoever goes on does so in the authored order
+            return min(self.course.segments, key=lambda segment: learner.shown.get(segment.id, 0)).id
+        self.decisions.append(decision)
+        return decision.segment
 
     def told(self, learner: Learner, segment: str, answers: list[Answer]) -> None:
         back = learner.clock_minutes

@@ -88,7 +88,7 @@ class Ingest:
         course = self.published.newest_course(tenant, event.course)
         if course is None:
             raise Rejection(Code.UNKNOWN_COURSE, f"There is no course {event.course!r}; publish it first.")
-        if event.segment is not None and event.segment not in course.by_id:
+        if event.segment is not None and not self.published.has_segment(tenant, course.id, event.segment):
             raise Rejection(Code.UNKNOWN_SEGMENT, f"Course {course.id!r} has no segment {event.segment!r}.")
         stamp = Stamp(
             tenant=tenant,

@@ -74,6 +74,10 @@ class Published(Protocol):
 
     def course_version(self, tenant: str, course: str, version: str) -> Course | None: ...
 
+    def has_segment(self, tenant: str, course: str, segment: str) -> bool:
+        """Whether any version of a course has a segment."""
+        ...
+
     def courses(self, tenant: str) -> Sequence[Course]:
         """The newest version of every course of a tenant."""
         ...

@@ -40,6 +40,8 @@ class Obeyed:
 def obey(view: View, event: Event) -> Obeyed | None:
     """Let a control event count in the row. None: the event is no control."""
     segment = view.course.by_id.get(event.segment) if event.segment else None
+    if event.segment and segment is None and event.type in ("requested", "skipped", "overridden"):
+        return Obeyed(event.action or event.type, reason="gone")
     match event.type:
         case "requested":
             return _give(view, "requested", segment) if segment is not None else None

@@ -15,7 +15,7 @@ COOL_DOWN = 1
 NOT_NOW_FOR = 5
 """Visits to other segments for which "not now" keeps a segment away."""
 
-DUE_BELOW = 0.8
+DUE_BELOW = 0.9
 """A repeatable segment that is finished is due again when the learner's mastery of one of its skills is below this."""
 
 

@@ -34,6 +34,9 @@ class PublishedTopics:
     def course_version(self, tenant: str, course: str, version: str) -> Course | None:
         return self._shelf.version(tenant, course, version)
 
+    def has_segment(self, tenant: str, course: str, segment: str) -> bool:
+        return self._shelf.has_segment(tenant, course, segment)
+
     def courses(self, tenant: str) -> Sequence[Course]:
         return self._shelf.all(tenant)
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.step import step
 from models.control import Obeyed
 from models.gain import View, score
 from models.mask import removal
 from models.policy import UNIFORM_SHARE, Choice, choose, is_held_out, ranked
 from models.population import Population
 from models.row import COMPLETED, Row
-from schemas.codec import decode_decision
 from schemas.course import Course
-from schemas.decision import Decision
 from schemas.ids import hash32
-from tests.factories import course, interaction
+from tests.factories import course
 
 COURSE = course()
 
@@ -154,45 +151,3 @@ def test_the_quick_way_to_what_is_eligible_agrees_with_the_reasons(states: dict[
     assert [COURSE.segments[at].id for at in places] == expected
     assert worth == [score(place, COURSE.segments[at]).value for at in places]
     assert bitmap == sum(1 << at for at in places)
-
-
-moves = st.lists(
-    st.tuples(
-        st.sampled_from(["completed", "skipped", "answered", "requested", "overridden", "preferred"]),
-        st.sampled_from([segment.id for segment in COURSE.segments]),
-        st.sampled_from(["skip", "not_now", "again", "restart", "do_not_personalise", "personalise"]),
-    ),
-    max_size=30,
-)
-
-
-@settings(max_examples=80)
-@given(moves)
-def test_no_sequence_of_events_serves_an_unmet_prerequisite_or_drops_what_is_compulsory(moves: list[Any]) -> None:
-    row: bytes | None = None
-    completed: set[str] = set()
-    told: list[Decision] = []
-
-    def tell(number: int, **fields: Any) -> Decision:
-        nonlocal row
-        outcome = step(row, interaction(number, **fields), 0, number, COURSE, Population.empty())
-        row = outcome.row
-        assert outcome.decision is not None
-        told.append(decode_decision(outcome.decision))
-        return told[-1]
-
-    for number, (kind, segment, action) in enumerate(moves):
-        if kind == "completed":
-            completed.add(segment)
-        answer = {} if kind == "answered" else {"item": None, "correct": None, "latency_ms": None}
-        decision = tell(number, type=kind, segment=segment, action=action if kind == "overridden" else None,
-                        format="video" if kind == "preferred" else None, **answer)  # fmt: skip
-        assert decision.segment != "b1" or "a1" in completed
-    for number in range(100, 140):
-        decision = told[-1] if told else tell(99, type="requested", segment=None, item=None, correct=None, latency_ms=None)
-        if decision.segment is None:
-            break
-        completed.add(decision.segment)
-        tell(number, type="completed", segment=decision.segment, item=None, correct=None, latency_ms=None)
-    assert "b3" in completed, "the compulsory segment was dropped"
-    assert told[-1].segment is None, "following decisions ends the course"
