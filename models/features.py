@@ -86,13 +86,10 @@ def features(row: Row, item: str | None, skills: Sequence[str], states: Sequence
     """Dense values in the order of NAMES, and cells. `states` are those of `skills`; `shown_ms` -1 is an unknown moment."""
     moment = tenths(row, shown_ms)
     skill_wins, skill_fails, skill_residual, skill_gap, tries, recent, last_try = _of_skills(states, moment)
-    all_wins, all_fails = log1p(row.wins), log1p(row.tries - row.wins)
-    last_gap = gap_since(moment, row.last_answer)
-    streak, outcome = row.streak, row.last_outcome
+    all_wins, all_fails, streak, outcome, last_gap = of_learner(row, moment)
     dense = [1.0, skill_wins, skill_fails, all_wins, all_fails, 0.0, 0.0, skill_wins - skill_fails, all_wins - all_fails,
-             skill_residual, row.residual_fast, row.residual_slow, skill_gap, 0.0, 1.0,
-             streak / 10.0 if -10 < streak < 10 else (1.0 if streak > 0 else -1.0), outcome - 0.5 if outcome < 2 else 0.0,
-             last_gap, 0.0]  # fmt: skip
+             skill_residual, row.residual_fast, row.residual_slow, skill_gap, 0.0, 1.0, streak, outcome, last_gap,
+             0.0]  # fmt: skip
     name = skills_key(skills) if skills else 0
     cells = [
         _SKILL_GAPS[gap_bin(skill_gap)],
@@ -107,6 +104,18 @@ def features(row: Row, item: str | None, skills: Sequence[str], states: Sequence
         lag = row.tries - last_try & 0xFFFF if last_try >= 0 else 0
         _of_item(row, hash32(item), name, lag, moment, dense, cells)
     return dense, cells
+
+
+def of_learner(row: Row, moment: int) -> tuple[float, float, float, float, float]:
+    """Wins, fails, streak, last outcome and last gap as features: those in which no skill or item has a part."""
+    streak, outcome = row.streak, row.last_outcome
+    return (
+        log1p(row.wins),
+        log1p(row.tries - row.wins),
+        streak / 10.0 if -10 < streak < 10 else (1.0 if streak > 0 else -1.0),
+        outcome - 0.5 if outcome < 2 else 0.0,
+        gap_since(moment, row.last_answer),
+    )
 
 
 def _of_item(row: Row, key: int, skills: int, skill_lag: int, moment: int, dense: list[float], cells: list[int]) -> None:

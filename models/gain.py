@@ -8,21 +8,22 @@ Mastery is the probability of answering a typical item of the skill right; who g
 only what lies between counts. Readiness is how far the skills are known that this one builds on. A segment far above or
 below the learner's level fits less; who wants to go slower is given easier ones. Wanted is what goal and work context ask
 for. Quality is the population's. The factors are those of the policy page of the design.
+
+All segments of a course are worked out together, in arrays; see models.plan for which arithmetic they may use.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import exp
 
-from models.knowledge import Masteries
-from models.plan import Entry, Plan, plan_of, rates_of
+import numpy as np
+
+from models.mastery import masteries
+from models.plan import Floats, Learned, Plan, learned_of, plan_of
 from models.population import Population
 from models.row import SEEN_MASK, Row
-from models.sums import total
 from models.timing import expected_minutes
 from schemas.course import Course, Segment
-from schemas.ids import hash32
 
 SEEN_DISCOUNT = tuple(0.85**seen for seen in range(SEEN_MASK + 1))
 GOAL, CONTEXT = 1.5, 1.5
@@ -41,49 +42,99 @@ class View:
     population: Population
     now_ms: int
     plan: Plan = field(init=False)
-    pace: float = field(init=False)
-    rates: tuple[float, ...] = field(init=False)
-    _masteries: Masteries = field(init=False)
-    _mastery: dict[str, float] = field(default_factory=dict)
-    gains: dict[tuple[str, int], float] = field(default_factory=dict)
+    learned: Learned = field(init=False)
+    _masteries: list[float] | None = None
+    _gains: Floats | None = None
+    _factors: Floats | None = None
+    _worth: Floats | None = None
 
     def __post_init__(self) -> None:
         self.plan = plan_of(self.course)
-        self.pace = expected_minutes(self.row, 1.0)
-        self.rates = rates_of(self.course, self.population)
-        self._masteries = Masteries(self.row, self.population, self.now_ms)
+        self.learned = learned_of(self.course, self.population)
 
     def mastery(self, skill: str) -> float:
         """Probability of a right answer to a typical item of `skill`, now."""
-        known = self._mastery.get(skill)
-        if known is None:
-            known = self._mastery[skill] = self._masteries.of(skill)
-        return known
+        return self._all_masteries()[self.plan.skill_places[skill]]
 
     def known(self, skill: str) -> float:
         """Mastery as a share of the way from guessing to done."""
         return max(0.0, min(1.0, (self.mastery(skill) - GUESSED) / (DONE - GUESSED)))
 
-    def gain(self, skill_at_level: tuple[str, int]) -> float:
-        """Expected gain of a try at a skill in a segment of some level, with what builds on the skill counted in."""
-        gain = self.gains.get(skill_at_level)
-        if gain is None:
-            skill, level = skill_at_level
-            bases, known = self.plan.bases.get(skill), self.known(skill)
-            ready = total(map(self.known, bases)) / len(bases) if bases else 1.0
-            away = known - level / 10.0 - LEVEL_BY_PACE[self.row.pace_choice]
-            fit = UNFIT + (1.0 - UNFIT) * exp(-((away / FITS) ** 2))
-            worth = max(LEAST_LEFT, 1.0 - known) * (UNREADY + (1.0 - UNREADY) * ready) * fit
-            gain = self.gains[skill_at_level] = worth * self.plan.ahead.get(skill, 1.0) * self._wanted(skill)
-        return gain
+    @property
+    def gains(self) -> Floats:
+        """Expected gain of a try at a skill in a segment of some level, what builds on the skill counted in: of each pair
+        of the plan."""
+        if self._gains is None:
+            self._gains = self._work_out_gains()
+        return self._gains
 
-    def _wanted(self, skill: str) -> float:
-        """How much more a skill counts for the learner's goal and for what work asks for now."""
-        row = self.row
-        if not row.goal and not row.context:
+    @property
+    def worth(self) -> Floats:
+        """The score of every segment, in the authored order: expected gain per minute. Never negative."""
+        if self._worth is None:
+            gains, taught = self.gains, self.plan.taught
+            whole = gains.take(taught[0].places) * taught[0].weights if taught else np.zeros(len(self.plan.entries))
+            for column in taught[1:]:
+                whole += gains.take(column.places) * column.weights
+            self._worth = whole * self.factors
+        return self._worth
+
+    @property
+    def factors(self) -> Floats:
+        """What all skills of a segment share: time, boredom, the author's priority, its quality."""
+        if self._factors is None:
+            self._factors = self._work_out_factors()
+        return self._factors
+
+    def _work_out_factors(self) -> Floats:
+        factors = self.learned.rates / expected_minutes(self.row, 1.0)
+        by_key = self.plan.by_key
+        for key, state in self.row.segments.items():
+            if state & SEEN_MASK and key in by_key:
+                factors[by_key[key].place] *= SEEN_DISCOUNT[state & SEEN_MASK]
+        return factors
+
+    def _all_masteries(self) -> list[float]:
+        if self._masteries is None:
+            self._masteries = masteries(self.row, self.learned.effects, self.now_ms)
+        return self._masteries
+
+    def _work_out_gains(self) -> Floats:
+        plan = self.plan
+        known = (np.array(self._all_masteries()) - GUESSED) / (DONE - GUESSED)
+        known = np.minimum(np.maximum(known, 0.0), 1.0)
+        left = np.maximum(1.0 - known, LEAST_LEFT) * plan.ahead * self._readiness(known)
+        self._add_wishes(left)
+        away = known.take(plan.pair_skills) - plan.pair_levels
+        if self.row.pace_choice:
+            away -= LEVEL_BY_PACE[self.row.pace_choice]
+        return left.take(plan.pair_skills) * (UNFIT + (1.0 - UNFIT) * _bell(away))
+
+    def _readiness(self, known: Floats) -> Floats | float:
+        """How far what each skill builds on is known, from UNREADY to 1."""
+        if not self.plan.bases:
             return 1.0
-        key = hash32(skill)
-        return (GOAL if key == row.goal else 1.0) * (CONTEXT if key in row.context else 1.0)
+        ready = self.plan.unbased
+        for column in self.plan.bases:
+            ready = ready + known.take(column.places) * column.weights
+        return UNREADY + (1.0 - UNREADY) * ready
+
+    def _add_wishes(self, left: Floats) -> None:
+        """Let a skill count more for the learner's goal and for what work asks for now."""
+        row, places = self.row, self.learned.effects.places
+        if row.goal in places:
+            left[places[row.goal]] *= GOAL
+        for key in row.context:
+            if key in places:
+                left[places[key]] *= CONTEXT
+
+
+def _bell(away: Floats) -> Floats:
+    """Within .06 of e^-(away/FITS)^2, by multiplication alone: (1 - x/4)^4 for x = (away/FITS)^2, and 0 beyond x = 4."""
+    bell = np.maximum(1.0 - away * away * (0.25 / FITS**2), 0.0)
+    bell *= bell
+    bell *= bell
+    return bell
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +147,8 @@ class Score:
 
 
 def score(view: View, segment: Segment) -> Score:
-    """Expected gain per minute of `segment`, with its parts. Never negative."""
-    entry = view.plan.entries[view.course.places[segment.id]]
-    factor = _factor(view, entry)
-    terms = tuple((f"gain:{skill}", factor * weight * view.gain((skill, entry.level))) for skill, weight in entry.skills)
-    return Score(segment, value(view, entry), terms)
-
-
-def value(view: View, entry: Entry) -> float:
-    """The score's value alone."""
-    factor, whole = _factor(view, entry), 0.0
-    for skill, weight in entry.skills:
-        whole += factor * weight * view.gain((skill, entry.level))
-    return whole
-
-
-def _factor(view: View, entry: Entry) -> float:
-    """What all skills of a segment share: time, boredom, the author's priority, its quality."""
-    seen = view.row.segments.get(entry.key, 0) & SEEN_MASK
-    return SEEN_DISCOUNT[seen] * view.rates[entry.bit.bit_length() - 1] / view.pace
+    """Expected gain per minute of `segment`, with its parts."""
+    entry, gains = view.plan.entries[view.course.places[segment.id]], view.gains
+    factor = float(view.factors[entry.place])
+    terms = tuple((f"gain:{skill}", factor * (weight * float(gains[pair]))) for skill, weight, pair in entry.skills)
+    return Score(segment, float(view.worth[entry.place]), terms)

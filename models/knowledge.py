@@ -11,29 +11,10 @@ After an answer y the abilities share the innovation by their variances (S = 1/h
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import log1p
 from operator import mul
 from typing import NamedTuple, Protocol
 
-from models.features import (
-    LAST_GAP,
-    NAMES,
-    SKILL_BY_ALL_RECENT,
-    SKILL_BY_COUNT,
-    SKILL_BY_RECENT,
-    SKILL_GAP,
-    UNMET,
-    cell,
-    count_bin,
-    features,
-    gap_bin,
-    gap_since,
-    sigmoid,
-    skills_key,
-    states_of,
-    tenths,
-)
-from models.population import NEW_SKILL, Population
+from models.features import features, sigmoid, skills_key, states_of, tenths
 from models.row import START_VARIANCE, Row, SkillState, bounded, count
 from models.sums import total
 from schemas.ids import hash32
@@ -44,10 +25,6 @@ NOISE, SKILL_NOISE = 0.0005, 0.004
 MAX_ABILITY = 6.0
 SKILL_RATE, FAST_RATE, SLOW_RATE = 0.25, 0.3, 0.05
 GUESS_DAMPING = 0.3
-_NEW = SkillState()
-SKILL_PLACES = tuple(
-    NAMES.index(name) for name in ("skill_wins", "skill_fails", "skill_log_ratio", "skill_residual", "skill_gap")
-)
 
 
 class Shared(Protocol):
@@ -86,42 +63,6 @@ def predict(row: Row, population: Shared, item: str | None, skills: Sequence[str
     if item is not None:
         z += population.item(item)[0]
     return Prediction(sigmoid(z), z, own, phi, cells)
-
-
-class Masteries:
-    """Probability of a right answer to a typical, never met item of a skill: what `predict` says for `item` None.
-
-    What all skills share of the logit is summed once, so that asking about every skill of a course is cheap.
-    """
-
-    __slots__ = ("_common", "_moment", "_population", "_row", "_skill_weights")
-
-    def __init__(self, row: Row, population: Population, now_ms: int) -> None:
-        phi, _ = features(row, None, (), (), now_ms)
-        weights = population.weights
-        last_gap = cell(LAST_GAP, 0, gap_bin(phi[NAMES.index("last_gap")]))
-        self._common = row.theta + total(map(mul, weights, phi)) + population.cells_effect([last_gap, *UNMET])
-        self._skill_weights = tuple(weights[place] for place in SKILL_PLACES)
-        self._row, self._population = row, population
-        self._moment = tenths(row, now_ms)
-
-    def of(self, skill: str) -> float:
-        """Mastery of `skill`, between 0 and 1."""
-        row, population, key = self._row, self._population, hash32(skill)
-        z = self._common + population.skills.get(skill, NEW_SKILL)[0]
-        state = row.skills.get(key) or _NEW
-        gap = gap_since(self._moment, state.last)
-        if state.tries:
-            wins, fails, ratio, residual, gap_weight = self._skill_weights
-            log_wins, log_fails = log1p(state.wins), log1p(state.tries - state.wins)
-            z += state.theta + wins * log_wins + fails * log_fails + ratio * (log_wins - log_fails)
-            z += residual * state.residual + gap_weight * gap
-        z += population.bins[SKILL_GAP][gap_bin(gap)]
-        return sigmoid(z + population.cells_effect((
-            cell(SKILL_BY_RECENT, key, state.recent),
-            cell(SKILL_BY_COUNT, key, count_bin(state.tries)),
-            cell(SKILL_BY_ALL_RECENT, key, row.recent),
-        )))  # fmt: skip
 
 
 def ability(row: Row, states: Sequence[SkillState]) -> float:

@@ -6,8 +6,10 @@ completion or a waiver takes it away. A prerequisite holds for everything, whoev
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from models.gain import View
-from models.row import COMPLETED, NOT_NOW, SKIPPED, WAIVED
+from models.row import COMPLETED, NOT_NOW, SEEN_MASK, SHOWN_SHIFT, SKIPPED, WAIVED
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
@@ -17,6 +19,54 @@ NOT_NOW_FOR = 5
 
 DUE_BELOW = 0.9
 """A repeatable segment that is finished is due again when the learner's mastery of one of its skills is below this."""
+
+
+class Open(NamedTuple):
+    """The segments that nothing removes, as a bitmap; those of them that compulsory content waits for; and the first in the
+    authored order that is not finished and may be shown, skipped ones only at the very end."""
+
+    eligible: int
+    waiting: int
+    authored: Segment | None
+
+
+def open_segments(view: View) -> Open:
+    """What `removal` says of every segment, at once: a step looks at what the learner has met, not at the whole course."""
+    row, plan = view.row, view.plan
+    everything, by_key, visits = plan.everything, plan.by_key, row.visits
+    rests = len(plan.entries) > COOL_DOWN
+    done = over = skipped = away = 0
+    unlocked = [0] * len(plan.layers)
+    for key, state in row.segments.items():
+        entry = by_key.get(key)
+        bit = entry.bit if entry is not None else 0
+        since = (visits - (state >> SHOWN_SHIFT)) & 0xFF
+        if state & (COMPLETED | WAIVED):
+            done |= bit
+            for number, (_, waiting) in enumerate(plan.layers):
+                unlocked[number] |= waiting.get(key, 0)
+            if entry is not None and not is_due(view, entry.segment, state):
+                over |= bit
+        if state & SKIPPED:
+            skipped |= bit
+        if (
+            state & SKIPPED
+            or (state & NOT_NOW and since < NOT_NOW_FOR)
+            or (state & SEEN_MASK and since < COOL_DOWN and rests)
+        ):
+            away |= bit
+    blocked = 0
+    for (gated, _), free in zip(plan.layers, unlocked, strict=True):
+        blocked |= gated & ~free
+    for skill, mastery, gated in plan.masteries:
+        if view.mastery(skill) < mastery:
+            blocked |= gated
+    must = plan.required & ~done
+    if row.format in plan.formats:
+        away |= everything & ~plan.formats[row.format]
+    eligible = everything & ~(over | blocked | away & ~must)
+    following = everything & ~(done | blocked)
+    return Open(eligible, eligible & must, plan.first(following & ~(skipped & ~must) or following))
 
 
 def removal(view: View, segment: Segment) -> str | None:
@@ -90,19 +140,6 @@ def _needed(view: View, segment: Segment) -> list[Segment]:
         if other.id != segment.id
         and ((other.id in names and not finished(states.get(hash32(other.id), 0))) or skills & set(other.skills))
     ]
-
-
-def next_authored(view: View) -> Segment | None:
-    """The first segment in the authored order that is not finished and may be shown; skipped ones only at the very end."""
-    skipped: Segment | None = None
-    for segment in view.course.segments:
-        state = view.row.segments.get(hash32(segment.id), 0)
-        if finished(state) or not prerequisites_met(view, segment):
-            continue
-        if not state & SKIPPED or is_required(view, segment):
-            return segment
-        skipped = skipped or segment
-    return skipped
 
 
 def _has_format(course: Course, wanted: int) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import starmap
 from math import isnan
 from struct import Struct, error
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from zlib import crc32
 
 from schemas.errors import SegueError
@@ -182,6 +182,11 @@ class Skills(Entries[SkillState]):
 
     __slots__ = ()
     struct, state = _SKILL, SkillState
+
+    def every(self) -> list[tuple[Any, ...]]:
+        """Name and values of each skill, as the row keeps them."""
+        touched = [(key, *state.values()) for key, state in self._touched.items()]
+        return [*_SKILL.iter_unpack(self._packed), *touched]
 
 
 class Items(Entries[ItemState]):

@@ -33,6 +33,9 @@ from tests.faults.stage import Stage
 from tests.reference import reference_run
 
 LEARNERS, FOLLOWED, POSTERS, TOGETHER = 60, 12, 4, 10
+RESENT_FROM = 500
+"""Events that may be sent again; each is replaced long before its row has 1,024 newer ones, the reach of the promise."""
+
 PATIENCE_SECONDS = 4.0
 RECOVERY_SECONDS = 90.0
 
@@ -112,8 +115,8 @@ class Load:
             "segment": segment, "item": f"{segment}-{random.randrange(4)}", "correct": random.random() < 0.7, "at": at,
             "latency_ms": random.randrange(500, 60_000), "attempt": 1 + random.randrange(2), "hints": random.randrange(2),
         }  # fmt: skip
-        if len(self.sent) > 500:
-            self.sent[random.randrange(500)] = event
+        if len(self.sent) >= RESENT_FROM:
+            self.sent[random.randrange(RESENT_FROM)] = event
         else:
             self.sent.append(event)
         return event

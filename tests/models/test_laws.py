@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.step import Outcome, step
-from models.knowledge import Masteries, predict
+from models.knowledge import predict
+from models.mastery import SkillEffects, masteries
 from models.population import Population, PopulationLearner
 from models.row import Row
 from schemas.codec import decode_decision
@@ -127,7 +128,8 @@ def test_predicting_changes_nothing_and_works_before_any_learning() -> None:
 def test_mastery_is_what_the_model_predicts_for_a_typical_item(history: list[dict[str, Any]], skill: str) -> None:
     population, row = learned(history), Row.unpack(run(history)[-1].row)
     expected = predict(row, population, None, (skill,), 1_790_000_000_000).p
-    assert math.isclose(Masteries(row, population, 1_790_000_000_000).of(skill), expected, rel_tol=1e-12)
+    (told,) = masteries(row, SkillEffects([skill], population), 1_790_000_000_000)
+    assert math.isclose(told, expected, rel_tol=1e-12)
 
 
 def test_an_old_event_is_counted_not_obeyed() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.control import Obeyed
-from models.gain import View, score
-from models.mask import removal
-from models.policy import UNIFORM_SHARE, Choice, choose, is_held_out, ranked
+from models.gain import FITS, View, _bell, score
+from models.mask import finished, is_required, open_segments, prerequisites_met, removal
+from models.policy import UNIFORM_SHARE, Choice, Lottery, choose, is_held_out
 from models.population import Population
-from models.row import COMPLETED, Row
+from models.row import COMPLETED, SKIPPED, Row
 from schemas.course import Course
 from schemas.ids import hash32
 from tests.factories import course
@@ -141,13 +143,66 @@ def test_not_now_means_later() -> None:
     assert removal(place, COURSE.by_id["a2"]) is None
 
 
-@given(st.dictionaries(st.sampled_from([s.id for s in COURSE.segments]), st.integers(0, 2**16 - 1)),
-       st.sampled_from([0, hash32("text"), hash32("video")]), st.integers(0, 300))  # fmt: skip
-def test_the_quick_way_to_what_is_eligible_agrees_with_the_reasons(states: dict[str, int], form: int, seq: int) -> None:
-    place = view(format=form, segments={hash32(name): state for name, state in states.items()})
-    place.row.visits = seq
-    expected = [segment.id for segment in COURSE.segments if removal(place, segment) is None]
-    places, worth, bitmap = ranked(place)
-    assert [COURSE.segments[at].id for at in places] == expected
-    assert worth == [score(place, COURSE.segments[at]).value for at in places]
-    assert bitmap == sum(1 << at for at in places)
+GATED = course(segments=[
+    {"id": "p", "skills": {"a": 1.0}},
+    {"id": "q", "skills": {"a": 0.5, "b": 1.0}, "format": "video", "repeatable": True},
+    {"id": "r", "skills": {"b": 1.0}, "prerequisites": [{"segment": "p"}, {"segment": "q"}]},
+    {"id": "s", "prerequisites": [{"skill": "a", "mastery": 0.5}, {"segment": "q"}], "compulsory": True},
+    {"id": "t", "skills": {"a": 1.0}, "repeatable": True, "prerequisites": [{"skill": "b", "mastery": 0.9}]},
+    {"id": "u", "compulsory": True, "format": "video", "repeatable": True},
+])  # fmt: skip
+
+
+@given(st.sampled_from([COURSE, GATED]), st.lists(st.integers(0, 2**16 - 1) | st.none(), min_size=9, max_size=9),
+       st.sampled_from([0, hash32("text"), hash32("video"), 7]), st.integers(0, 300), st.floats(-3, 3))  # fmt: skip
+def test_the_quick_way_to_what_is_open_agrees_with_the_reasons(
+    given: Course, states: list[int | None], form: int, visits: int, theta: float
+) -> None:
+    told = {segment.id: state for segment, state in zip(given.segments, states, strict=False) if state is not None}
+    place = view(given, format=form, theta=theta, segments={hash32(name): state for name, state in told.items()})
+    place.row.visits = visits
+    opened = open_segments(place)
+    free = [segment for segment in given.segments if removal(place, segment) is None]
+    assert [given.segments[at] for at in place.plan.places(opened.eligible)] == free
+    assert [given.segments[at] for at in place.plan.places(opened.waiting)] == [s for s in free if is_required(place, s)]
+    done = {name for name, state in told.items() if finished(state)}
+    following = [s for s in given.segments if s.id not in done and prerequisites_met(place, s)]
+    kept = [s for s in following if not told.get(s.id, 0) & SKIPPED or is_required(place, s)]
+    assert opened.authored is next(iter(kept or following), None)
+
+
+@given(st.lists(st.floats(0, 5), min_size=9, max_size=9), st.booleans())
+def test_a_score_is_the_sum_of_its_parts(abilities: list[float], wanted: bool) -> None:
+    place = view(GATED, goal=hash32("a") if wanted else 0)
+    for name, theta in zip(("a", "b"), abilities, strict=False):
+        state = place.row.skills.touch(hash32(name))
+        state.theta, state.tries, state.wins = theta, 3, 2
+    for segment in GATED.segments:
+        told = score(place, segment)
+        assert math.isclose(told.value, math.fsum(part for _, part in told.terms), rel_tol=1e-12)
+
+
+def test_more_is_gained_at_the_level_that_fits() -> None:
+    segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 10} for n in range(11)]
+    place = view(course(segments=segments), theta=0.3)
+    worth = place.worth.tolist()
+    fitting = max(range(11), key=worth.__getitem__)
+    assert abs(fitting / 10 - place.known("a")) <= 0.05
+    assert worth == sorted(worth[: fitting + 1]) + sorted(worth[fitting + 1 :], reverse=True)
+    for away in (-2.0, -0.7, -0.35, 0.0, 0.1, 0.6, 1.1):
+        assert math.isclose(float(_bell(np.array([away]))[0]), math.exp(-((away / FITS) ** 2)), abs_tol=0.06)
+
+
+values = st.lists(st.floats(0, 10), min_size=1, max_size=40)
+
+
+@given(values, st.lists(st.floats(0, 0.2), min_size=40, max_size=40) | st.none())
+def test_a_draw_is_as_likely_as_it_says(worth: list[float], floors: list[float] | None) -> None:
+    lottery = Lottery(np.array(worth), None if floors is None else np.array(floors[: len(worth)]))
+    said = lottery.probabilities.tolist()
+    assert math.isclose(math.fsum(said), 1.0, rel_tol=1e-9)
+    steps = 4_000
+    drawn = Counter(lottery.draw((n + 0.5) / steps) for n in range(steps))
+    for place, probability in enumerate(said):
+        assert abs(drawn[place] / steps - probability) <= 1.5 / steps
+        assert probability >= UNIFORM_SHARE / len(worth)

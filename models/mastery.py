@@ -1,0 +1,104 @@
+"""Mastery: the probability of a right answer to a typical, never met item of a skill, for all skills of a course at once.
+
+It is what `models.knowledge.predict` says for `item` None. What all skills share of the logit is summed once, and what the
+population says of a skill is looked up once for each way in which it was practised lately.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log1p
+from operator import mul
+
+from models.features import (
+    LAST_GAP,
+    NAMES,
+    SKILL_BY_ALL_RECENT,
+    SKILL_BY_COUNT,
+    SKILL_BY_RECENT,
+    SKILL_GAP,
+    UNMET,
+    cell,
+    count_bin,
+    gap_bin,
+    gap_since,
+    of_learner,
+    sigmoid,
+    tenths,
+)
+from models.population import NEW_SKILL, Population
+from models.row import NONE_YET, Row
+from models.sums import total
+from schemas.ids import hash32
+
+OF_LEARNER = tuple(
+    NAMES.index(name)
+    for name in ("bias", "item_first_seen", "all_wins", "all_fails", "all_log_ratio", "all_residual_fast",
+                 "all_residual_slow", "streak", "last_outcome", "last_gap")
+)  # fmt: skip
+OF_SKILL = tuple(
+    NAMES.index(name) for name in ("skill_wins", "skill_fails", "skill_log_ratio", "skill_residual", "skill_gap")
+)
+
+
+class SkillEffects:
+    """What a version of the population says of some skills. It remembers what it was asked."""
+
+    __slots__ = ("_known", "_names", "_new", "_population", "bins", "of_learner", "of_skill", "places")
+
+    def __init__(self, names: Sequence[str], population: Population) -> None:
+        self._names, self._population = names, population
+        self._known: dict[tuple[int, int, int, int], float] = {}
+        self._new: dict[int, tuple[float, ...]] = {}
+        self.places: dict[int, int] = {hash32(name): place for place, name in enumerate(names)}
+        self.of_learner = tuple(population.weights[place] for place in OF_LEARNER)
+        self.of_skill = tuple(population.weights[place] for place in OF_SKILL)
+        self.bins = population.bins[SKILL_GAP]
+
+    def common(self, last_gap: float) -> float:
+        """What no skill has a part in, but for the dense features."""
+        return self._population.cells_effect([cell(LAST_GAP, 0, gap_bin(last_gap)), *UNMET])
+
+    def new(self, lately: int) -> tuple[float, ...]:
+        """The logit of each skill while it is not practised yet. `lately`: the learner's last outcomes in all skills."""
+        effects = self._new.get(lately)
+        if effects is None:
+            gap = self.bins[gap_bin(0.0)]
+            effects = self._new[lately] = tuple(
+                self.of(place, NONE_YET, 0, lately) + gap for place in range(len(self._names))
+            )
+        return effects
+
+    def of(self, place: int, recent: int, tries: int, lately: int) -> float:
+        """The part of the logit that a skill has for who practised it in this way."""
+        asked = place, recent, tries, lately
+        effect = self._known.get(asked)
+        if effect is None:
+            name = self._names[place]
+            key, population = hash32(name), self._population
+            effect = self._known[asked] = population.skills.get(name, NEW_SKILL)[0] + population.cells_effect((
+                cell(SKILL_BY_RECENT, key, recent),
+                cell(SKILL_BY_COUNT, key, tries),
+                cell(SKILL_BY_ALL_RECENT, key, lately),
+            ))  # fmt: skip
+        return effect
+
+
+def masteries(row: Row, effects: SkillEffects, now_ms: int) -> list[float]:
+    """Mastery of each skill of `effects`, in their order, between 0 and 1, at `now_ms` (-1: an unknown moment)."""
+    moment, lately = tenths(row, now_ms), row.recent
+    wins, fails, streak, outcome, gap = of_learner(row, moment)
+    dense = (1.0, 1.0, wins, fails, wins - fails, row.residual_fast, row.residual_slow, streak, outcome, gap)
+    common = row.theta + total(map(mul, effects.of_learner, dense)) + effects.common(gap)
+    known = [sigmoid(common + effect) for effect in effects.new(lately)]
+    places, bins = effects.places, effects.bins
+    w_wins, w_fails, w_ratio, w_residual, w_gap = effects.of_skill
+    w_wins, w_fails = w_wins + w_ratio, w_fails - w_ratio
+    for key, theta, _, residual, won, tries, last, _, recent in row.skills.every():
+        place = places.get(key)
+        if place is not None and tries:
+            gap = gap_since(moment, last)
+            logit = common + theta + w_wins * log1p(won) + w_fails * log1p(tries - won) + w_residual * residual
+            logit += w_gap * gap + bins[gap_bin(gap)] + effects.of(place, recent, count_bin(tries), lately)
+            known[place] = sigmoid(logit)
+    return known
