@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agents.books import TopicBooks
-from agents.step import ENGINE, step
+from agents.step import ENGINE, Outcome, step
+from models.population import Population
 from schemas.codec import decode_decision, decode_interaction
+from schemas.course import Course
 from schemas.decision import Decision
 from schemas.errors import Code, Rejection
 from schemas.ids import parse_decision_id, partition_of
@@ -60,8 +62,16 @@ async def find(name: str, decisions: Records, log: Records, partitions: int) -> 
     return Stored(record, decision, decode_interaction(answered), answered.offset, partition)
 
 
-async def recompute(stored: Stored, books: TopicBooks) -> bytes:
-    """The decision's bytes, computed again. Raises Rejection when another engine made it."""
+class Recomputed(NamedTuple):
+    """What the step gave this time, and the versions that it used."""
+
+    outcome: Outcome
+    course: Course
+    population: Population
+
+
+async def recompute(stored: Stored, books: TopicBooks) -> Recomputed:
+    """The step that made a decision, once more. Raises Rejection when another engine made it."""
     if stored.decision.engine != ENGINE:
         raise Rejection(
             Code.INVALID, f"Engine {stored.decision.engine} made this decision; this release has engine {ENGINE}."
@@ -72,7 +82,8 @@ async def recompute(stored: Stored, books: TopicBooks) -> bytes:
     population = books.population(stamp.tenant, event.course, stamp.population)
     assert course is not None and population is not None
     before = dict(stored.record.headers).get("row") or None
-    return step(before, stored.said, stored.partition, stored.offset, course, population).decision or b""
+    outcome = step(before, stored.said, stored.partition, stored.offset, course, population)
+    return Recomputed(outcome, course, population)
 
 
 async def _first(records: Records, partition: int, wanted: Callable[[LogRecord], bool]) -> LogRecord | None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
+FEWEST_QUESTIONS = 3
+"""That a probe asks before it may pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -133,8 +136,25 @@ def _content(course: Course) -> Iterator[Finding]:
     for skill in course.skills:
         if skill.id not in taught:
             yield Finding(False, f"skills.{skill.id}", "No segment teaches this skill.")
+    floors = sum(segment.floor for segment in course.segments)
+    if floors > 0.5:
+        message = f"All floors together are {floors:.2f}; where they come to more than .5 they are scaled down to it."
+        yield Finding(False, "segments", message)
     for segment in course.segments:
         yield from _segment_content(segment)
+        few = FEWEST_QUESTIONS - sum(1 for _ in _questions(course, segment))
+        if segment.test_out and few > 0:
+            message = f"To test out of it takes {few} more question{'s' * (few > 1)} on its skills."
+            yield Finding(False, f"segments.{segment.id}.test_out", message)
+
+
+def _questions(course: Course, segment: Segment) -> Iterator[str]:
+    """Items that show nothing but skills of `segment`: what a probe may ask."""
+    for other in course.segments:
+        for item in other.items:
+            skills = set(item.skills or other.skills)
+            if other is segment or (segment.skills and skills <= set(segment.skills)):
+                yield item.id
 
 
 def _segment_content(segment: Segment) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 from msgspec import json, to_builtins
@@ -11,9 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from agents.books import TopicBooks
-from agents.recompute import Stored, find, recompute
+from agents.recompute import Recomputed, Stored, find, recompute
+from agents.step import ENGINE
 from cli.parts import Shared, shared_parts
 from cli.reading import reading
+from models.knowledge import predict
+from models.row import Row
+from models.terms import TOP, Term, terms
 from runtime.settings import Settings
 from schemas import topics
 
@@ -22,31 +26,62 @@ async def explain(settings: Settings, name: str, replay: bool, as_json: bool) ->
     """Print it; exit code 1 when the recomputed decision differs."""
     async with shared_parts(settings) as parts, reading(parts, topics.DECISIONS, topics.INTERACTIONS) as (decisions, log):
         stored = await find(name, decisions, log, settings.partitions)
-        same = await _again(stored, parts) if replay else None
+        again = await _again(stored, parts) if replay or stored.decision.engine == ENGINE else None
+    same = again.outcome.decision == stored.record.value if replay and again is not None else None
+    believed = _believed(stored, again) if again is not None else []
     if as_json:
         found: dict[str, Any] = to_builtins(stored.decision)
-        print(json.encode(found | {"offset": stored.offset, "recomputed_bit_for_bit": same}).decode())
+        found |= {"offset": stored.offset, "recomputed_bit_for_bit": same, "mastery": to_builtins(believed)}
+        print(json.encode(found).decode())
     else:
-        _print(stored, same)
+        _print(stored, believed, same)
     if same is False:
         raise typer.Exit(1)
 
 
-async def _again(stored: Stored, parts: Shared) -> bool:
+async def _again(stored: Stored, parts: Shared) -> Recomputed:
     books = TopicBooks(parts.shared)
     await books.tail.start()
     try:
-        return await recompute(stored, books) == stored.record.value
+        return await recompute(stored, books)
     finally:
         await books.tail.stop()
 
 
-def _print(stored: Stored, same: bool | None) -> None:
+class Belief(NamedTuple):
+    """Mastery of one skill when the decision was made, and the largest parts of its logit."""
+
+    skill: str
+    mastery: float
+    terms: list[Term]
+
+
+def _believed(stored: Stored, again: Recomputed) -> list[Belief]:
+    """What the model believed of the skills of the segment that was chosen."""
+    row = Row.unpack(again.outcome.row)
+    segment = again.course.by_id.get(stored.decision.segment or "")
+    skills = segment.skills if segment is not None else {}
+    return [
+        Belief(
+            skill,
+            predict(row, again.population, None, [skill], row.last_at_ms).p,
+            terms(row, again.population, None, [skill], row.last_at_ms)[:TOP],
+        )
+        for skill in skills
+    ]
+
+
+def _print(stored: Stored, believed: list[Belief], same: bool | None) -> None:
     told, console = stored.decision, Console(soft_wrap=True)
     console.print(f"[bold]{escape(told.segment or 'nothing left')}[/bold]  {escape(told.why)}", highlight=False)
     table = Table(box=None, show_header=False)
     for term, value in told.terms:
         table.add_row(escape(term), f"{value:+.4f}")
+    for belief in believed:
+        parts = "; ".join(f"{term.name} {term.value:+.2f}" for term in belief.terms)
+        table.add_row(
+            f"mastery of {escape(belief.skill)}", f"{belief.mastery:.3f}" + (f" = {escape(parts)}" if parts else "")
+        )
     if told.predicted is not None:
         table.add_row("predicted for the answer before", f"{told.predicted:.3f}")
     table.add_row("arm, propensity", f"{told.arm}, {told.propensity:.4f}")

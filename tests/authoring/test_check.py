@@ -89,3 +89,12 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 
 def test_the_course_of_tests_is_good() -> None:
     assert not errors(**course_json())
+
+
+def test_advice_on_floors_and_on_testing_out() -> None:
+    given = [segment(f"s{n}", floor=0.2, items=[{"id": f"q{n}"}], test_out=n == 0) for n in range(2)]
+    told = [finding.message for finding in check(course(segments=given)) if not finding.error]
+    assert any("takes 1 more question on" in message for message in told) and not any("floors" in m for m in told)
+    more = check(course(segments=[segment(f"s{n}", floor=0.2, items=[{"id": f"q{n}"}], test_out=n == 0) for n in range(3)]))
+    told = [finding.message for finding in more]
+    assert any("All floors together are 0.60" in message for message in told) and not any("question" in m for m in told)
