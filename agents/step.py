@@ -15,7 +15,6 @@ from models import control, policy, probe
 from models.control import Obeyed
 from models.explain import reply, runner_up, sentence, top_terms
 from models.gain import View
-from models.plan import plan_of
 from models.population import Population
 from models.response import Heard, Response, Where, hear, lesson, rated
 from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
@@ -62,7 +61,6 @@ class _Told:
     at_ms: int
     answer: Response | None = None
     heard: Heard | None = None
-    after: str = ""
     obeyed: Obeyed | None = None
     evidence: list[EvidenceRecord] = field(default_factory=list)
 
@@ -133,18 +131,9 @@ def _hear(row: Row, told: _Told) -> None:
     known = event.segment in told.course.by_id  # a segment of an older version teaches about learner and item only
     skills = told.course.skills_of(event.segment, event.item) if known else []
     told.answer = Response(event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints)
-    told.after = _came_from(row, told.course, event.segment, skills)
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)
-
-
-def _came_from(row: Row, course: Course, segment: str, skills: list[str]) -> str:
-    """The segment before this one, when this is the first answer since and they share a skill: what did it teach?"""
-    if row.last_segment in (0, hash32(segment)):
-        return ""
-    before = plan_of(course).by_key.get(row.last_segment)
-    return before.segment.id if before is not None and not before.segment.skills.keys().isdisjoint(skills) else ""
 
 
 def _decide(row: Row, view: View, told: _Told) -> Decision:
@@ -208,7 +197,7 @@ def _learning(told: _Told) -> LearningRecord | None:
     event, stamp = told.record.event, told.record.stamp
     where = Where(stamp.tenant, event.course, event.segment or "", *told.place, stamp.population, stamp.logged_ms)
     if told.answer is not None and told.heard is not None:
-        return lesson(told.answer, told.heard, where, told.after)
+        return lesson(told.answer, told.heard, where)
     if event.type == "rated" and event.rating is not None:
         return rated(event.rating, where)
     return None

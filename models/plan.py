@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,6 @@ Places = NDArray[np.intp]
 
 PRIORITY = {"core": 1.25, "pass": 1.0, "excel": 0.8}
 DOWNSTREAM = 0.25
-TAUGHT, MOST_TAUGHT = 1.5, 0.7
 STARS, PRIOR_STARS, PRIOR_RATINGS = 0.1, 3.0, 5.0
 VERSIONS_KEPT = 8
 
@@ -110,7 +108,7 @@ def plan_of(course: Course) -> Plan:
 
 def learned_of(course: Course, population: Population) -> Learned:
     """What a version of the population tells of a course, worked out once. Rates are the author's priority over minutes,
-    times quality: how well a segment teaches, and the ratings "time well spent", both shrunken."""
+    times quality: the ratings "time well spent", shrunken."""
     kept: dict[tuple[int, str], Learned] = course.__dict__.setdefault("_learned", {})
     learned = kept.get(population.stamp)
     if learned is None:
@@ -125,10 +123,10 @@ def learned_of(course: Course, population: Population) -> Learned:
 
 
 def quality(population: Population, segment: str) -> float:
-    """How good a segment is beside others, as far as is known: 1 when nothing is; about .3 to 3.4."""
-    effect, _, stars, count = population.segments.get(segment, NEW_SEGMENT)
+    """How good learners found a segment, shrunken towards the middle: 1 when nothing is known, .8 to 1.2."""
+    stars, count = population.segments.get(segment, NEW_SEGMENT)
     mean = (stars + PRIOR_STARS * PRIOR_RATINGS) / (count + PRIOR_RATINGS)
-    return exp(TAUGHT * max(-MOST_TAUGHT, min(MOST_TAUGHT, effect))) * (1.0 + STARS * (mean - PRIOR_STARS))
+    return 1.0 + STARS * (mean - PRIOR_STARS)
 
 
 def _made(course: Course) -> Plan:

@@ -8,7 +8,7 @@ Learning: weights by River's AdaGrad on the log loss; an effect of an item or sk
 curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(k, .002) (scalar Laplace steps). Cells learn by
 AdaGrad (Duchi et al. 2011) at two rates side by side; each course predicts with the rate of less log loss so far, always
 counted before learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
-What a segment teaches shows in the first answer on its skill elsewhere: a Laplace step on the logit of the prediction.
+Of segments the ratings "time well spent" are counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from schemas.population import CellValues, ItemValues, PopulationChange, Segment
 NEW_ITEM: ItemValues = (0.0, 0.5, 2.3, 1.0, 0)
 NEW_SKILL: SkillValues = (0.0, 0.5)
 NEW_CELL: CellValues = (0.0, 1.0, 0.0, 1.0)
-NEW_SEGMENT: SegmentValues = (0.0, 0.1, 0.0, 0)
+NEW_SEGMENT: SegmentValues = (0, 0)
 CELL_RATES = (0.03, 0.06)
 LEAST_VARIANCE = 0.002
 LEARNING_RATE = 0.05
@@ -250,18 +250,10 @@ class PopulationLearner:
         self._keep(response.item, (*_laplace_step(item[0], item[1], e, h), *item[2:]))
         for name, (effect, v) in zip(response.skills, skills, strict=True):
             self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
-        if response.after:
-            self._learn_teaching(response.after, p, response.correct)
-
-    def _learn_teaching(self, segment: str, p: float, correct: bool) -> None:
-        """A segment taught well if the next answer is better than was to be expected of all who came from elsewhere."""
-        effect, v, stars, count = self._segment(segment)
-        q = sigmoid(math.log(max(p, 1e-6) / max(1.0 - p, 1e-6)) + effect)
-        self._segments[segment] = (*_laplace_step(effect, v, correct - q, q * (1.0 - q)), stars, count)
 
     def _learn_rating(self, segment: str, rating: int) -> None:
-        effect, v, stars, count = self._segment(segment)
-        self._segments[segment] = (effect, v, stars + rating, count + 1)
+        stars, count = self._segments.get(segment) or self._version.segments.get(segment, NEW_SEGMENT)
+        self._segments[segment] = (stars + rating, count + 1)
 
     def _learn_cells(self, response: LearningRecord, z: float) -> float:
         """One step of both rates. Returns what the leading one predicted."""
@@ -294,9 +286,6 @@ class PopulationLearner:
 
     def _cell(self, number: int) -> CellValues:
         return self._cells.get(number) or self._version.cells.get(number, NEW_CELL)
-
-    def _segment(self, name: str) -> SegmentValues:
-        return self._segments.get(name) or self._version.segments.get(name, NEW_SEGMENT)
 
     def _skill(self, name: str) -> SkillValues:
         return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)

@@ -76,8 +76,8 @@ def at_offset(offset: int) -> Where:
     return Where("", "", "", 0, offset, (0, ""), 0)
 
 
-def lesson(response: Response, heard: Heard, where: Where, after: str = "") -> LearningRecord:
-    """What calibrate learns from a response; `after`: the segment that the learner came from."""
+def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
+    """What calibrate learns from a response."""
     return LearningRecord(
         **where._asdict(),
         item=response.item,
@@ -89,7 +89,6 @@ def lesson(response: Response, heard: Heard, where: Where, after: str = "") -> L
         pace=heard.pace,
         guessed=heard.timing.guessed,
         cells=heard.predicted.cells,
-        after=after,
     )
 
 

@@ -106,8 +106,7 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
 
     `features` and `cells` are those of the prediction, `ability` the learner's part of its logit; `log_seconds` the
     natural log of the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
-    `after` is the segment of the same skill that the learner came from, when this is the first answer since. `rating` (1 to
-    5; 0: none) makes it no response but a rating of `segment`.
+    `rating` (1 to 5; 0: none) makes it no response but a rating of `segment`.
     """
 
     tenant: str
@@ -126,7 +125,6 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     population: tuple[int, str]
     logged_ms: int
     cells: list[int] = []
-    after: str = ""
     rating: int = 0
 
 

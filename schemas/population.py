@@ -24,8 +24,8 @@ CellValues = tuple[float, float, float, float]
 """Of a cell, for the slow and for the quick rate: effect on the logit, sum of squared gradients."""
 
 
-SegmentValues = tuple[float, float, float, int]
-"""What a segment adds to the logit of the answer after it, its variance; sum and number of ratings (1 to 5)."""
+SegmentValues = tuple[int, int]
+"""Sum and number of ratings (1 to 5)."""
 
 
 class PopulationChange(Struct, frozen=True, kw_only=True):
