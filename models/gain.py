@@ -58,7 +58,7 @@ class View:
 
     def known(self, skill: str) -> float:
         """Mastery as a share of the way from guessing to done."""
-        return max(0.0, min(1.0, (self.mastery(skill) - GUESSED) / (DONE - GUESSED)))
+        return _share(self.mastery(skill))
 
     @property
     def gains(self) -> Floats:
@@ -101,19 +101,18 @@ class View:
 
     def _work_out_gains(self) -> Floats:
         plan = self.plan
-        known = (np.array(self._all_masteries()) - GUESSED) / (DONE - GUESSED)
-        known = np.minimum(np.maximum(known, 0.0), 1.0)
-        left = np.maximum(1.0 - known, LEAST_LEFT) * plan.ahead * self._readiness(known)
+        known = np.array([_share(mastery) for mastery in self._all_masteries()])
+        left = np.maximum(1.0 - known, LEAST_LEFT) * plan.ahead
+        if plan.bases:
+            left *= self._readiness(known)
         self._add_wishes(left)
-        away = known.take(plan.pair_skills) - plan.pair_levels
         if self.row.pace_choice:
-            away -= LEVEL_BY_PACE[self.row.pace_choice]
+            known = known - LEVEL_BY_PACE[self.row.pace_choice]
+        away = known.take(plan.pair_skills) - plan.pair_levels
         return left.take(plan.pair_skills) * (UNFIT + (1.0 - UNFIT) * _bell(away))
 
-    def _readiness(self, known: Floats) -> Floats | float:
+    def _readiness(self, known: Floats) -> Floats:
         """How far what each skill builds on is known, from UNREADY to 1."""
-        if not self.plan.bases:
-            return 1.0
         ready = self.plan.unbased
         for column in self.plan.bases:
             ready = ready + known.take(column.places) * column.weights
@@ -127,6 +126,10 @@ class View:
         for key in row.context:
             if key in places:
                 left[places[key]] *= CONTEXT
+
+
+def _share(mastery: float) -> float:
+    return 0.0 if mastery <= GUESSED else 1.0 if mastery >= DONE else (mastery - GUESSED) / (DONE - GUESSED)
 
 
 def _bell(away: Floats) -> Floats:

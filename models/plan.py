@@ -8,7 +8,7 @@ machine; numpy's sums, powers and exponentials need not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ Places = NDArray[np.intp]
 PRIORITY = {"core": 1.25, "pass": 1.0, "excel": 0.8}
 DOWNSTREAM = 0.25
 STARS, PRIOR_STARS, PRIOR_RATINGS = 0.1, 3.0, 5.0
-VERSIONS_KEPT = 8
+VERSIONS_KEPT, BITMAPS_KEPT = 8, 4_096
 
 
 class Entry(NamedTuple):
@@ -67,7 +67,6 @@ class Plan:
     formats: Mapping[int, int]
     layers: tuple[tuple[int, Mapping[int, int]], ...]
     masteries: tuple[tuple[str, float, int], ...]
-    all_places: Places
     pair_skills: Places
     pair_levels: Floats
     taught: tuple[Column, ...]
@@ -76,14 +75,19 @@ class Plan:
     bases: tuple[Column, ...]
     rates: Floats
     floors: Floats | None
+    kept: dict[int, Places] = field(default_factory=dict)
 
     def places(self, bitmap: int) -> Places:
-        """The places that a bitmap has, rising."""
-        if bitmap == self.everything:
-            return self.all_places
-        count = len(self.entries)
-        packed = np.frombuffer(bitmap.to_bytes((count + 7) // 8, "little"), np.uint8)
-        return np.flatnonzero(np.unpackbits(packed, count=count, bitorder="little"))
+        """The places that a bitmap has, rising. Many learners have the same, so the last ones are kept."""
+        places = self.kept.get(bitmap)
+        if places is None:
+            count = len(self.entries)
+            packed = np.frombuffer(bitmap.to_bytes((count + 7) // 8, "little"), np.uint8)
+            places = np.flatnonzero(np.unpackbits(packed, count=count, bitorder="little"))
+            if len(self.kept) >= BITMAPS_KEPT:
+                self.kept.clear()
+            self.kept[bitmap] = places
+        return places
 
     def first(self, bitmap: int) -> Segment | None:
         """The first segment of a bitmap in the authored order."""
@@ -154,7 +158,6 @@ def _made(course: Course) -> Plan:
         },
         _layers(entries),
         _masteries(entries),
-        np.arange(len(entries)),
         np.array([places[name] for name, _ in pairs], np.intp),
         np.array([level / 10.0 for _, level in pairs]),
         _columns([[(pair, weight) for _, weight, pair in entry.skills] for entry in entries]),
