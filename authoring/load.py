@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,8 @@ from schemas.course import Course
 from schemas.errors import Code, Rejection
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_NODES = 500_000
+"""Values in a file with its aliases written out: a few lines of aliases can stand for billions."""
 
 
 def load_course(path: Path) -> Course:
@@ -28,6 +31,8 @@ def parse_course(text: bytes, name: str) -> Course:
     """A course from the text of a file called `name`."""
     try:
         document = yaml.safe_load(text)
+        if _nodes(document, {}) > MAX_NODES:
+            raise Rejection(Code.TOO_LARGE, f"{name} has more than {MAX_NODES:,} values with its aliases written out.")
     except (yaml.YAMLError, ValueError) as fault:
         raise Rejection(Code.MALFORMED, f"{name} is not YAML: {fault}") from None
     except RecursionError:
@@ -36,3 +41,14 @@ def parse_course(text: bytes, name: str) -> Course:
         return msgspec.convert(document, Course)
     except msgspec.ValidationError as fault:
         raise Rejection(Code.INVALID, f"{name}: {fault}.") from None
+
+
+def _nodes(value: object, known: dict[int, float]) -> float:
+    """Values in `value`, shared ones counted each time; infinite when it contains itself."""
+    if not isinstance(value, dict | list):
+        return 1.0
+    if id(value) not in known:
+        known[id(value)] = inf
+        children = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1.0 + sum(_nodes(child, known) for child in children)
+    return known[id(value)]

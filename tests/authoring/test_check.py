@@ -73,6 +73,12 @@ def test_advice_is_only_a_warning() -> None:
         (b"- just\n- a list", Code.INVALID),
         (b"id: 7\nversion: '1'", Code.INVALID),
         (b"id: x\nversion: '1'\nsegmnets: []", Code.INVALID),
+        (
+            b"a: &a [1,2,3,4,5,6,7,8,9]\n"
+            + b"".join(b"%c: &%c [%s]\n" % (98 + n, 98 + n, b",".join([b"*%c" % (97 + n)] * 9)) for n in range(9)),
+            Code.TOO_LARGE,
+        ),
+        (b"id: x\nversion: '1'\nsegments: &s [*s]", Code.TOO_LARGE),
         (b"!!python/object/apply:os.system ['true']", Code.MALFORMED),
     ],
 )
