@@ -30,7 +30,7 @@ GOAL, CONTEXT = 1.5, 1.5
 LEVEL_BY_PACE = (0.0, 0.15, -0.15)
 GUESSED, DONE = 0.25, 0.9
 UNREADY, LEAST_LEFT = 0.25, 0.02
-UNFIT, FITS = 0.4, 0.35
+UNFIT, FITS = 0.4, 0.6
 
 
 @dataclass(slots=True)
@@ -133,7 +133,7 @@ def _share(mastery: float) -> float:
 
 
 def _bell(away: Floats) -> Floats:
-    """Within .06 of e^-(away/FITS)^2, by multiplication alone: (1 - x/4)^4 for x = (away/FITS)^2, and 0 beyond x = 4."""
+    """Within .07 of e^-(away/FITS)^2, by multiplication alone: (1 - x/4)^4 for x = (away/FITS)^2, and 0 beyond x = 4."""
     bell = np.maximum(1.0 - away * away * (0.25 / FITS**2), 0.0)
     bell *= bell
     bell *= bell
