@@ -25,7 +25,7 @@ from models.row import SEEN_MASK, Row
 from models.timing import expected_minutes
 from schemas.course import Course, Segment
 
-SEEN_DISCOUNT = tuple(0.85**seen for seen in range(SEEN_MASK + 1))
+SEEN_DISCOUNT = np.array([0.85**seen for seen in range(SEEN_MASK + 1)])
 GOAL, CONTEXT = 1.5, 1.5
 LEVEL_BY_PACE = (0.0, 0.15, -0.15)
 GUESSED, DONE = 0.25, 0.9
@@ -88,10 +88,12 @@ class View:
 
     def _work_out_factors(self) -> Floats:
         factors = self.learned.rates / expected_minutes(self.row, 1.0)
-        by_key = self.plan.by_key
+        entry_of, seen = self.plan.by_key.get, bytearray(len(factors))
         for key, state in self.row.segments.items():
-            if state & SEEN_MASK and key in by_key:
-                factors[by_key[key].place] *= SEEN_DISCOUNT[state & SEEN_MASK]
+            entry = entry_of(key)
+            if entry is not None:
+                seen[entry.place] = state & SEEN_MASK
+        factors *= SEEN_DISCOUNT.take(np.frombuffer(seen, np.uint8))
         return factors
 
     def _all_masteries(self) -> list[float]:

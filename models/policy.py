@@ -139,7 +139,7 @@ class Lottery:
     __slots__ = ("probabilities",)
 
     def __init__(self, values: Floats, floors: Floats | None = None) -> None:
-        top, even = float(values.max()), UNIFORM_SHARE / len(values)
+        top, even = float(values[values.argmax()]), UNIFORM_SHARE / len(values)
         weights = _sharpened(values / top) if top > 0.0 else np.ones(len(values))
         rest, floored = 1.0 - UNIFORM_SHARE, None
         if floors is not None and (asked := float(floors.cumsum()[-1])) > 0.0:
