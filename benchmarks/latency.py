@@ -26,6 +26,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import json
 from redis.asyncio import Redis
 
+from benchmarks import service_plots
 from benchmarks.echo import IN, OUT
 from cli.kafka import local_kafka
 from cli.service import Service, running_service
@@ -289,6 +290,7 @@ def main() -> int:
         return 1
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latency.json").write_bytes(json.format(json.encode(report), indent=1) + b"\n")
+    service_plots.latency(report, RESULTS)
     print(json.encode(report).decode())
     return 0
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from benchmarks import service_plots
 from runtime.logging import set_up_logging
 from tests.faults.chaos import under_fire
 from tests.faults.network import missing
@@ -55,6 +56,7 @@ def main() -> int:
     kills, brokers = int(sys.argv[1]), sys.argv[2].split(",")
     seed = int(os.environ.get("SEED", "0")) or int(time.time())
     report: dict[str, Any] = {"seed": seed}
+    RESULTS.mkdir(exist_ok=True)
     dirty = False
     try:
         for broker in brokers:
@@ -65,13 +67,13 @@ def main() -> int:
                 for name in ("lost", "double", "phantom", "gaps", "conflicts", "rows_differ", "evidence_findings")
             )
             print(json.dumps({broker: found}), flush=True)
+            service_plots.recoveries(found, RESULTS / f"ledger-{broker}.png")
             report = report | found | {"broker": broker} if len(brokers) == 1 else report | {broker: found}
         print("Planting bugs in the agents' code, one at a time ...", flush=True)
         report |= planted()
     except Exception as fault:
         print(json.dumps({**report, "error": f"{type(fault).__name__}: {fault}"}))
         return 1
-    RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"ledger-{'-'.join(brokers)}.json").write_text(json.dumps(report, indent=1) + "\n")
     if dirty or report["planted_missed"]:
         report["error"] = "the ledger is not clean"

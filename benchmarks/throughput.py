@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import convert
 
+from benchmarks import service_plots
 from benchmarks.peers import PARTITIONS, Model, course
 from cli.kafka import local_kafka
 from cli.parts import cluster_of
@@ -207,6 +208,7 @@ def main() -> int:
         return 1
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "throughput.json").write_text(json.dumps(report, indent=1) + "\n")
+    service_plots.throughput(report, RESULTS)
     print(json.dumps(report))
     return 0
 

@@ -1,6 +1,7 @@
 """A cohort of simulated learners going through a course by Segue's decisions, for as long as they are given.
 
 Each learner asks for a first segment, reports it rendered, answers its items, completes it, and follows the next decision.
+Now and then one rates a segment, says "not now", or says "I know this" and answers the questions of the probe.
 The clock of the course runs faster than ours; only the pauses between answers are shortened, never the service's work.
 """
 
@@ -18,6 +19,7 @@ from simulator.client import Client, opened_or_failed
 from simulator.learners import SimulatedLearner
 
 PATIENCE_SECONDS = 30.0
+RATES, OVERRIDES = 0.15, 0.05
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Cohort:
         self._client = client
         self._course = course
         self._segments = {segment["id"]: segment for segment in course["segments"]}
+        self._items = {item["id"]: item for segment in course["segments"] for item in segment.get("items", [])}
         self._run = run
         self._seed = seed
         self._pause = pause_seconds
@@ -67,7 +70,7 @@ class Cohort:
         await opened_or_failed(opened, reading)
         decision = await life.tell({"type": "requested"})
         while decision is not None and decision["segment"] is not None and time.monotonic() < until:
-            decision = await life.study(self._segments[decision["segment"]])
+            decision = await life.follow(decision)
         self.tally.finished += decision is not None and decision["segment"] is None
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -83,17 +86,33 @@ class _Life:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._seen: set[int] = set()
 
-    async def study(self, segment: dict[str, Any]) -> dict[str, Any] | None:
-        """Go through a segment; the decision after completing it."""
-        here = {"segment": segment["id"]}
-        await self.tell({"type": "rendered", **here}, asks=False)
+    async def follow(self, decision: dict[str, Any]) -> dict[str, Any] | None:
+        """Do what a decision says, or say otherwise; the decision after it."""
+        segment, random = self._cohort._segments[decision["segment"]], self._learner.random
+        if decision.get("probe"):
+            return await self._answer(segment, self._cohort._items[decision["probe"]["item"]])
+        if random.random() < OVERRIDES:
+            action = random.choice(("know", "not_now"))
+            return await self.tell({"type": "overridden", "action": action, "segment": segment["id"]})
+        after = await self._study(segment)
+        if random.random() < RATES:
+            rating = {"type": "rated", "segment": segment["id"], "rating": random.randint(2, 5)}
+            await self.tell(rating, asks=False)
+        return after
+
+    async def _study(self, segment: dict[str, Any]) -> dict[str, Any] | None:
+        await self.tell({"type": "rendered", "segment": segment["id"]}, asks=False)
         for item in segment.get("items", []):
-            right, latency_ms = self._learner.answer(segment, item)
-            self._at += timedelta(milliseconds=latency_ms)
-            answer = {"type": "answered", **here, "item": item["id"], "correct": right, "latency_ms": latency_ms}
-            await self.tell(answer)
-            await asyncio.sleep(self._cohort._pause * self._learner.random.uniform(0.5, 1.5))
-        return await self.tell({"type": "completed", **here})
+            await self._answer(segment, item)
+        return await self.tell({"type": "completed", "segment": segment["id"]})
+
+    async def _answer(self, segment: dict[str, Any], item: dict[str, Any]) -> dict[str, Any] | None:
+        right, latency_ms = self._learner.answer(segment, item)
+        self._at += timedelta(milliseconds=latency_ms)
+        decision = await self.tell({"type": "answered", "segment": segment["id"], "item": item["id"], "correct": right,
+                                    "latency_ms": latency_ms})  # fmt: skip
+        await asyncio.sleep(self._cohort._pause * self._learner.random.uniform(0.5, 1.5))
+        return decision
 
     async def tell(self, fields: dict[str, Any], *, asks: bool = True) -> dict[str, Any] | None:
         """Send an event; wait for its decision when it asks for one."""
