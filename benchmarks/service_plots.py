@@ -16,7 +16,7 @@ COLOURS = {"segue": OURS, "edge": OTHERS, "echo": PEERS}
 
 
 def latency(report: dict[str, Any], folder: Path) -> None:
-    """Write latency.png: p50 (bar) and p99 (line above it) by system, one panel a broker and rate."""
+    """Write latency.png: p50 (dot) and p99 (end of the line) by system, one panel a broker and rate."""
     panels = [
         (broker, rate, found)
         for broker in ("standalone", "kafka")
@@ -27,10 +27,11 @@ def latency(report: dict[str, Any], folder: Path) -> None:
     for axes, (broker, rate, found) in zip(grid.flat, panels, strict=True):
         for name, colour in COLOURS.items():
             p50, p99 = found[f"{name}_p50"], found[f"{name}_p99"]
-            axes.bar(name, p50, color=colour)
+            axes.plot([name], [p50], "o", color=colour)
             axes.vlines(name, p50, p99, color=colour)
             axes.annotate(f"{p50:.1f} / {p99:.0f}", (name, p99), ha="center", va="bottom", fontsize=7)
         axes.set_yscale("log")
+        axes.margins(x=0.3, y=0.15)
         axes.set_title(f"{broker}, {rate}/s: p50, p99 in ms", fontsize=8)
     _save(figure, folder / "latency.png")
 
