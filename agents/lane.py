@@ -88,6 +88,8 @@ class Lane:
             self.ports.watcher.state(self.partition, "halted", str(halt))
         finally:
             await self._drop_tasks()
+            if self.halted is None:
+                self.ports.watcher.state(self.partition, "left")
 
     async def stop(self) -> None:
         """Finish the batch in hand, its sends and a last checkpoint; `run` then returns."""

@@ -32,11 +32,26 @@ class LaneWatch:
         self._applied: dict[int, int] = {}
 
     def state(self, partition: int, name: str, detail: str = "") -> None:
-        self._states[partition] = name
         metrics.LANE_STATES.labels(name).inc()
+        if name == "left":
+            self._forget(partition)
+            return
+        self._states[partition] = name
         metrics.HALTED.labels(partition).set(name == "halted")
         if name in LOUD:
             getattr(log, LOUD[name])(f"lane {name}", partition=partition, detail=detail)
+
+    def _forget(self, partition: int) -> None:
+        """Another worker tells of it now; a series that stays would tell of a lag that nobody has."""
+        for known in (self._states, self._newest, self._applied):
+            known.pop(partition, None)
+        for gauge, labels in (
+            (metrics.HALTED, (partition,)),
+            (metrics.LAG_SECONDS, (partition,)),
+            (metrics.OFFSET_LAG, (self._group, topics.INTERACTIONS, partition)),
+        ):
+            with suppress(KeyError):
+                gauge.remove(*labels)
 
     def moved(self, partition: int, done: Computed, newest_logged_ms: int | None) -> None:
         metrics.APPLIED.labels(partition).inc(done.applied)
@@ -63,6 +78,8 @@ class LaneWatch:
                     behind = max(0, await source.end(partition) - 1 - applied)
                 except Unavailable:
                     break
+                if partition not in self._applied:
+                    continue  # it left while we asked
                 metrics.OFFSET_LAG.labels(self._group, topics.INTERACTIONS, partition).set(behind)
                 seconds = (wall_clock() - self._newest.get(partition, wall_clock())) / 1000 if behind else 0.0
                 metrics.LAG_SECONDS.labels(partition).set(seconds)

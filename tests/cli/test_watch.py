@@ -1,0 +1,49 @@
+"""What a worker tells of its lanes, and that it stops telling of those that left."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prometheus_client import generate_latest
+
+from agents.compute import Computed
+from agents.ports import Advance
+from cli.watch import LaneWatch
+from runtime.clock import wall_clock
+
+
+class Log:
+    """A log whose every partition ends at 10."""
+
+    async def end(self, partition: int) -> int:
+        return 10
+
+
+def series(name: str, partition: int) -> list[str]:
+    lines = generate_latest().decode().splitlines()
+    return [line for line in lines if line.startswith(name) and f'partition="{partition}"' in line]
+
+
+async def test_the_lag_of_a_partition_that_moved_away_is_told_no_more() -> None:
+    watch, beats = LaneWatch("group"), list[str]()
+
+    async def beat(worker: str, now_ms: int) -> None:
+        beats.append(worker)
+
+    for partition in (71, 72):
+        watch.state(partition, "working")
+        watch.moved(partition, Computed(Advance(4, 0, [], [], [])), wall_clock() - 2_000)
+    watching = asyncio.create_task(watch.watch(Log(), beat))  # type: ignore[arg-type]  # only `end` is asked for
+    try:
+        async with asyncio.timeout(10):
+            while not series("segue_lag_seconds", 72):
+                await asyncio.sleep(0.01)
+        assert beats
+        (behind,) = series("kafka_consumergroup_lag", 71)
+        assert behind.endswith(" 5.0")
+        watch.state(71, "left")
+        for name in ("kafka_consumergroup_lag", "segue_lag_seconds", "segue_lane_halted"):
+            assert not series(name, 71) and series(name, 72)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
