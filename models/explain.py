@@ -119,13 +119,14 @@ def _evidence(view: View, segment: Segment, words: dict[str, str]) -> str:
     row = view.row
     if not segment.skills:
         return words["free"]
-    keys: dict[int, str] = {hash32(skill): skill for skill in segment.skills}
-    if row.goal in keys:
-        return words["goal"].format(skill=_skill_title(view, keys[row.goal]))
-    asked = next((keys[key] for key in row.context if key in keys), None)
-    if asked is not None:
-        return words["context"].format(skill=_skill_title(view, asked))
-    name = max(segment.skills, key=lambda skill: (segment.skills[skill], skill))
+    if row.goal or row.context:
+        keys: dict[int, str] = {hash32(skill): skill for skill in segment.skills}
+        if row.goal in keys:
+            return words["goal"].format(skill=_skill_title(view, keys[row.goal]))
+        asked = next((keys[key] for key in row.context if key in keys), None)
+        if asked is not None:
+            return words["context"].format(skill=_skill_title(view, asked))
+    name = max((weight, skill) for skill, weight in segment.skills.items())[1]
     state: SkillState | None = row.skills.get(hash32(name))
     if finished(row.segments.get(hash32(segment.id), 0)):
         return words["due"].format(skill=_skill_title(view, name))
@@ -135,7 +136,7 @@ def _evidence(view: View, segment: Segment, words: dict[str, str]) -> str:
 
 
 def _skill_title(view: View, name: str) -> str:
-    return next((skill.title for skill in view.course.skills if skill.id == name), "") or name
+    return view.course.skill_titles.get(name) or name
 
 
 def top_terms(chosen: Score | None) -> list[tuple[str, float]]:

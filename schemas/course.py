@@ -99,6 +99,11 @@ class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         return {segment.id: place for place, segment in enumerate(self.segments)}
 
     @cached_property
+    def skill_titles(self) -> dict[str, str]:
+        """What skills are called, by id; empty where nobody says."""
+        return {skill.id: skill.title for skill in self.skills}
+
+    @cached_property
     def item_skills(self) -> dict[str, list[str]]:
         """Skills of the items that name their own; all others have those of the segment they are asked in."""
         return {item.id: item.skills for segment in self.segments for item in segment.items if item.skills}
