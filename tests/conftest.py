@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from schemas.errors import SegueError
 from streams.engine import Engine
@@ -15,6 +16,9 @@ from streams.kafka.local import LocalKafka, fetch_jars, missing_tools
 from streams.kafka.names import Cluster
 from streams.wire import Wire
 from tests.require import need
+
+settings.register_profile("untimed", deadline=None)  # machines are noisy: no test asserts on absolute time
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
