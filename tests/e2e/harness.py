@@ -176,8 +176,14 @@ async def reader(running: Running) -> AsyncIterator[Reader]:
             async def stream(topic: str) -> list[tuple[int, Any]]:
                 return [(p, r) for p in range(settings.partitions) for r in await log.read_topic(topic, p, 0, 1_000_000)]
 
+            def another() -> Wire:
+                """A wire that may block: reads of the log must not wait behind one that waits for what is new."""
+                wire = Wire(running.redis_url)
+                stack.push_async_callback(wire.aclose)
+                return wire
+
             view = RedisView(client, settings.partitions, direct=True)
-            yield Reader(settings, log, StandaloneShared(client, lambda: client), view, stream)
+            yield Reader(settings, log, StandaloneShared(client, another), view, stream)
             return
         cluster = cluster_of(settings)
         kafka_log, producer = KafkaLog(cluster), KafkaProducer(cluster)
