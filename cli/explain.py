@@ -31,7 +31,8 @@ async def explain(settings: Settings, name: str, replay: bool, as_json: bool) ->
     believed = _believed(stored, again) if again is not None else []
     if as_json:
         found: dict[str, Any] = to_builtins(stored.decision)
-        found |= {"offset": stored.offset, "recomputed_bit_for_bit": same, "mastery": to_builtins(believed)}
+        found |= {"offset": stored.offset, "recomputed_bit_for_bit": same,
+                  "mastery": [each._asdict() | {"terms": dict(each.terms)} for each in believed]}  # fmt: skip
         print(json.encode(found).decode())
     else:
         _print(stored, believed, same)
