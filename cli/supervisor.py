@@ -22,8 +22,8 @@ from schemas.errors import Unavailable
 log = logger("segue.up")
 START_SECONDS = 40.0
 STOP_SECONDS = 15.0
-LIVED_SECONDS = 10.0
-"""Who lived that long and died does not keep dying."""
+LIVED_SECONDS = 2.0
+"""Who lived that long and died, or was told to stop, does not keep dying."""
 
 
 @dataclass
@@ -77,7 +77,8 @@ class Supervisor:
             pause = 0.1 * 2 ** min(child.deaths, 7)
             if time.monotonic() - child.started < pause:
                 continue
-            child.deaths = 0 if time.monotonic() - child.started > LIVED_SECONDS else child.deaths + 1
+            lived = time.monotonic() - child.started > LIVED_SECONDS or child.process.returncode == 0
+            child.deaths = 0 if lived else child.deaths + 1
             log.warning("process died, starting it again", process=child.name, status=child.process.returncode)
             child.start()
 

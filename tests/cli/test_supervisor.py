@@ -68,6 +68,38 @@ def test_a_process_that_was_killed_is_started_again_with_its_environment(tmp_pat
     assert part == again == "seven"
 
 
+def fall(said: Path) -> None:
+    """A part that dies as soon as it has started."""
+    with said.open("a") as file:
+        file.write("up\n")
+    os._exit(3)
+
+
+def test_who_keeps_dying_is_started_ever_more_slowly_and_who_was_told_to_stop_is_not(
+    tmp_path: Path, supervisor: Supervisor
+) -> None:
+    bad = Child("bad", {}, prelude=partial(fall, tmp_path / "bad"))
+    bad.start()
+    supervisor.children.append(bad)
+    until(lambda: tended(supervisor) and bad.deaths >= 3)
+    starts = len(lines(tmp_path / "bad"))
+    assert starts <= bad.deaths + 1
+    good = Child("part", {"PART": "one"}, prelude=partial(stopped_cleanly, tmp_path / "good"))
+    good.start()
+    supervisor.children[:] = [good]
+    for number in range(1, 5):
+        until(lambda number=number: len(lines(tmp_path / "good")) == number)  # type: ignore[misc]
+        os.kill(good.pid, signal.SIGTERM)
+        until(lambda number=number: tended(supervisor) and len(lines(tmp_path / "good")) > number)  # type: ignore[misc]
+    assert good.deaths == 0
+
+
+def stopped_cleanly(said: Path) -> None:
+    """A part that ends with status 0 when it is told to stop."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    work(said)
+
+
 def test_the_exit_status_is_that_of_the_command() -> None:
     assert Forked("no-such-command", {}).wait(30) == 2
     assert Forked("--help", {}).wait(30) == 0
