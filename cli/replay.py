@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import tempfile
 import time
@@ -101,9 +102,9 @@ class _progress:  # noqa: N801  (used like a function)
         if self._bar is not None:
             self._bar.update(self._task, completed=tally.decisions)
             return
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + LINE_EVERY_SECONDS
+        now, done = time.monotonic(), tally.decisions == self._total
+        if now >= self._next or (done and self._next != math.inf):
+            self._next = math.inf if done else now + LINE_EVERY_SECONDS
             console.print(f"  {tally.decisions:>7,} of {self._total:,} decisions")
 
 
