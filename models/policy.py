@@ -7,33 +7,28 @@ compulsory segment: it leaves the queue only by being completed or waived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from models.control import Obeyed
 from models.gain import Score, View, score
 from models.mask import Open, open_segments, prerequisites_met
-from models.plan import Floats
 from models.row import DO_NOT_PERSONALISE
 from schemas.course import Course, Segment
 from schemas.ids import chance_of
 
 POLICY = "gain-per-minute/4"
-SHARPNESS = 24
+SHARPNESS: Final = 24
 """Half the best score is drawn 2^-24 times as often as the best, 95 % of it .29 times: nearly a softmax over shares of the
 best at temperature .04."""
 
-UNIFORM_SHARE = 0.05
-MOST_FLOORS = 0.5
-COMPULSORY_EVERY = 4
-DAY_MS = 86_400_000
-DEADLINE_NEAR_DAYS = 2.0
+UNIFORM_SHARE: Final = 0.05
+MOST_FLOORS: Final = 0.5
+COMPULSORY_EVERY: Final = 4
+DAY_MS: Final = 86_400_000
+DEADLINE_NEAR_DAYS: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What was chosen among what, and how likely that was. `segment` None: there is nothing left to show."""
 
     segment: Segment | None
@@ -111,51 +106,64 @@ def _deadline_near(view: View, segment: Segment) -> bool:
 
 def _explore(view: View, decision: str, opened: Open) -> Choice:
     """By score, with an even share and floors for all that is eligible, drawn with the decision's own seed."""
-    plan = view.plan
+    plan, worth = view.plan, view.worth
     places = plan.places(opened.eligible)
-    worth = view.worth.take(places)
-    lottery = Lottery(worth, plan.floors.take(places) if plan.floors is not None else None)
-    drawn = lottery.draw(chance_of(decision))
-    best = int(worth.argmax())
-    second = best
-    if drawn == best and len(worth) > 1:
-        others = worth.copy()
-        others[best] = -inf
-        second = int(others.argmax())
+    values = [worth[place] for place in places]
+    probabilities = lottery(values, [plan.floors[place] for place in places] if plan.floors is not None else None)
+    drawn = draw(probabilities, chance_of(decision))
+    best = _largest(values, -1)
+    second = _largest(values, best) if drawn == best else best
     chosen = score(view, plan.entries[places[drawn]].segment)
     runner_up = score(view, plan.entries[places[second]].segment) if second != drawn else None
     arm = "best" if drawn == best else "explore"
-    return Choice(chosen.segment, arm, float(lottery.probabilities[drawn]), False, False, chosen, runner_up, opened.eligible,
+    return Choice(chosen.segment, arm, probabilities[drawn], False, False, chosen, runner_up, opened.eligible,
                   opened.authored)  # fmt: skip
 
 
-class Lottery:
-    """What is drawn, and how likely that was: every place has an even share and its floor (floors together at most
-    MOST_FLOORS); the rest goes by score to the power of SHARPNESS, which is softmax over the logarithms of scores.
+def _largest(values: list[float], but: int) -> int:
+    """The place of the largest value, the first of equals, leaving out place `but`; `but` if there is no other."""
+    best = but
+    for place, value in enumerate(values):
+        if place != but and (best == but or value > values[best]):
+            best = place
+    return best
 
-    Sums are running sums, whose order is fixed; numpy's own sums are not the same bits everywhere.
+
+def lottery(values: list[float], floors: list[float] | None = None) -> list[float]:
+    """How likely each place is drawn: every place has an even share and its floor (floors together at most MOST_FLOORS);
+    the rest goes by value to the power of SHARPNESS, which is softmax over the logarithms of values.
+
+    Sums are running sums, in the order of places.
     """
-
-    __slots__ = ("probabilities",)
-
-    def __init__(self, values: Floats, floors: Floats | None = None) -> None:
-        top, even = float(values[values.argmax()]), UNIFORM_SHARE / len(values)
-        weights = _sharpened(values / top) if top > 0.0 else np.ones(len(values))
-        rest, floored = 1.0 - UNIFORM_SHARE, None
-        if floors is not None and (asked := float(floors.cumsum()[-1])) > 0.0:
-            scaled = min(1.0, MOST_FLOORS / asked)
-            rest, floored = rest - asked * scaled, floors * scaled
-        self.probabilities = weights * (rest / float(weights.cumsum()[-1])) + even
-        if floored is not None:
-            self.probabilities += floored
-
-    def draw(self, u: float) -> int:
-        """The place that chance `u` in [0, 1) falls on."""
-        ends = self.probabilities.cumsum()
-        return min(int(ends.searchsorted(u * ends[-1], "right")), len(ends) - 1)
+    top, even, rest = max(values), UNIFORM_SHARE / len(values), 1.0 - UNIFORM_SHARE
+    weights = [_sharpened(value / top) for value in values] if top > 0.0 else [1.0] * len(values)
+    asked = _running(floors) if floors is not None else 0.0
+    scaled = min(1.0, MOST_FLOORS / asked) if asked > 0.0 else 0.0
+    rest -= asked * scaled
+    share = rest / _running(weights)
+    if floors is None or not scaled:
+        return [weight * share + even for weight in weights]
+    return [weight * share + even + floor * scaled for weight, floor in zip(weights, floors, strict=True)]
 
 
-def _sharpened(share: Floats) -> Floats:
+def draw(probabilities: list[float], u: float) -> int:
+    """The place that chance `u` in [0, 1) falls on."""
+    target, end = u * _running(probabilities), 0.0
+    for place, probability in enumerate(probabilities):
+        end += probability
+        if end > target:
+            return place
+    return len(probabilities) - 1
+
+
+def _running(values: list[float]) -> float:
+    whole = 0.0
+    for value in values:
+        whole += value
+    return whole
+
+
+def _sharpened(share: float) -> float:
     """To the power of SHARPNESS, by multiplication alone."""
     eighth = share * share
     eighth *= eighth

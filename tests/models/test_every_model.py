@@ -61,8 +61,7 @@ def states(row: Row, population: Population) -> list[float]:
 
 
 def worth(row: Row, population: Population) -> list[float]:
-    found: list[float] = View(row, COURSE, population, NOW).worth.tolist()
-    return found
+    return View(row, COURSE, population, NOW).worth
 
 
 def verdicts(row: Row, population: Population) -> list[float]:

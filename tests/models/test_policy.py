@@ -6,14 +6,13 @@ import math
 from collections import Counter
 from typing import Any
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.control import Obeyed
-from models.gain import FITS, View, _bell, score
+from models.gain import FITS, View, bell, score
 from models.mask import finished, is_required, open_segments, prerequisites_met, removal
-from models.policy import UNIFORM_SHARE, Choice, Lottery, choose, is_held_out
+from models.policy import UNIFORM_SHARE, Choice, choose, draw, is_held_out, lottery
 from models.population import Population
 from models.row import COMPLETED, SKIPPED, Row
 from schemas.course import Course
@@ -185,12 +184,12 @@ def test_a_score_is_the_sum_of_its_parts(abilities: list[float], wanted: bool) -
 def test_more_is_gained_at_the_level_that_fits() -> None:
     segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 10} for n in range(11)]
     place = view(course(segments=segments), theta=0.3)
-    worth = place.worth.tolist()
+    worth = place.worth
     fitting = max(range(11), key=worth.__getitem__)
     assert abs(fitting / 10 - place.known("a")) <= 0.05
     assert worth == sorted(worth[: fitting + 1]) + sorted(worth[fitting + 1 :], reverse=True)
     for away in (-2.0, -0.7, -0.35, 0.0, 0.1, 0.6, 1.1):
-        assert math.isclose(float(_bell(np.array([away]))[0]), math.exp(-((away / FITS) ** 2)), abs_tol=0.07)
+        assert math.isclose(bell(away), math.exp(-((away / FITS) ** 2)), abs_tol=0.07)
 
 
 values = st.lists(st.floats(0, 10), min_size=1, max_size=40)
@@ -198,11 +197,10 @@ values = st.lists(st.floats(0, 10), min_size=1, max_size=40)
 
 @given(values, st.lists(st.floats(0, 0.2), min_size=40, max_size=40) | st.none())
 def test_a_draw_is_as_likely_as_it_says(worth: list[float], floors: list[float] | None) -> None:
-    lottery = Lottery(np.array(worth), None if floors is None else np.array(floors[: len(worth)]))
-    said = lottery.probabilities.tolist()
+    said = lottery(worth, None if floors is None else floors[: len(worth)])
     assert math.isclose(math.fsum(said), 1.0, rel_tol=1e-9)
     steps = 4_000
-    drawn = Counter(lottery.draw((n + 0.5) / steps) for n in range(steps))
+    drawn = Counter(draw(said, (n + 0.5) / steps) for n in range(steps))
     for place, probability in enumerate(said):
         assert abs(drawn[place] / steps - probability) <= 1.5 / steps
         assert probability >= UNIFORM_SHARE / len(worth)
