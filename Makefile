@@ -6,7 +6,7 @@ UV := .bootstrap/bin/uv
 RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo test check replay fmt up clean faults bench-knowledge bench-policy bench-latency bench-ledger bench-throughput
+.PHONY: help setup compile interpreted demo test check replay fmt up clean faults bench-knowledge bench-policy bench-latency bench-ledger bench-throughput
 
 help: ## Print the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,9 +24,19 @@ $(UV):
 	@$(UV) sync --quiet --locked --all-extras --all-groups --python $(PYTHON)
 	@touch $@
 
-setup: .venv/.complete ## Make the virtual environment (the others do it themselves)
+models/.compiled: .venv/.complete $(wildcard models/*.py)
+	@$(RUN)/python -m runtime.compiled
 
-demo: setup ## The main job on the embedded engine, with simulated learners, about 20 s
+setup: .venv/.complete models/.compiled ## Virtual environment and compiled models (the others do it themselves)
+
+compile: .venv/.complete ## Compile the models anew: a step takes half as long
+	@$(RUN)/python -m runtime.compiled
+
+interpreted: .venv/.complete ## Remove what was compiled: the sources run as they are, until the next `make compile`
+	@$(RUN)/python -m runtime.compiled --remove && touch models/.compiled
+
+# The first look needs no compiled models; where there are some, they have to be of today's sources.
+demo: .venv/.complete $(wildcard models/.compiled) ## The main job on the embedded engine, with simulated learners, about 20 s
 	@$(RUN)/segue demo
 
 up: setup ## A service of your own with the sample course; Ctrl-C stops it
@@ -47,7 +57,7 @@ fmt: setup ## Format the code
 	@$(RUN)/ruff format . && $(RUN)/ruff check --fix .
 
 clean: ## Remove the virtual environment and caches
-	rm -rf .venv .venv-peers .bootstrap .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers .bootstrap models/.compiled models/*.so *.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 bench-knowledge: setup ## The learner model on real logs: make bench-knowledge DATA=folder [QUICK=1]
 	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.knowledge "$(DATA)"

@@ -22,7 +22,7 @@ from schemas.errors import Unavailable
 log = logger("segue.up")
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
-LIVED_SECONDS = 2.0
+LIVED_SECONDS = 10.0
 """Who lived that long and died, or was told to stop, does not keep dying."""
 
 

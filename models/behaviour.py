@@ -14,19 +14,25 @@ r is the residual of log response time, see models.timing. Boredom cannot be obs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from river.drift import ADWIN
 
 from models.row import Row
 from models.timing import Timing
 
-RATE = 0.2
-STRUGGLING = 0.8
-EXPECTED, QUICK, RIGHT_IN_A_ROW = 0.85, -0.7, 5
-CYCLE_MS, CYCLING = 3_000, 0.5
-DELTA, FRESH, LEAST_TIMED = 0.2, 5, 12
-SPINNING_TRIES, MASTERED = 10, 0.8
+RATE: Final = 0.2
+STRUGGLING: Final = 0.8
+EXPECTED: Final = 0.85
+QUICK: Final = -0.7
+RIGHT_IN_A_ROW: Final = 5
+CYCLE_MS: Final = 3_000
+CYCLING: Final = 0.5
+DELTA: Final = 0.2
+FRESH: Final = 5
+LEAST_TIMED: Final = 12
+SPINNING_TRIES: Final = 10
+MASTERED: Final = 0.8
 
 
 class State(NamedTuple):

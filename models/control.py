@@ -21,7 +21,7 @@ PACES = ("normal", "slower", "faster")
 FEEDBACK = ("normal", "less", "more")
 
 
-@dataclass(slots=True)
+@dataclass
 class Obeyed:
     """What a learner's choice came to. `segment`: what is to be shown because of it. `reason` "": honoured.
 

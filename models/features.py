@@ -14,10 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import exp, log1p
+from typing import TYPE_CHECKING, Final
 
 from models.row import Row, SkillState
 from models.sums import total
 from schemas.ids import hash32
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 NAMES = (
     "bias",
@@ -40,31 +44,57 @@ NAMES = (
     "last_gap",
     "run",
 )
-MAX_GAP = 20.0
-CELLS = 1 << 18
+MAX_GAP: Final = 20.0
+CELLS: Final = 1 << 18
 """Cells of a course; two combinations that share a number share an effect."""
 
-(ITEM_RECENT, ITEM_LAG, ITEM_GAP, SKILL_GAP, LAST_GAP, ITEM_BY_RECENT, ITEM_BY_FORM, ITEM_BY_RUN, ITEM_BY_SKILL_LAG,
- SKILL_BY_RECENT, SKILL_BY_COUNT, SKILL_BY_ALL_RECENT, SKILL_AFTER_SKILL, SKILL_AFTER_ITEM) = range(14)  # fmt: skip
-BIN_KINDS = LAST_GAP + 1
+ITEM_RECENT: Final = 0
+ITEM_LAG: Final = 1
+ITEM_GAP: Final = 2
+SKILL_GAP: Final = 3
+LAST_GAP: Final = 4
+ITEM_BY_RECENT: Final = 5
+ITEM_BY_FORM: Final = 6
+ITEM_BY_RUN: Final = 7
+ITEM_BY_SKILL_LAG: Final = 8
+SKILL_BY_RECENT: Final = 9
+SKILL_BY_COUNT: Final = 10
+SKILL_BY_ALL_RECENT: Final = 11
+SKILL_AFTER_SKILL: Final = 12
+SKILL_AFTER_ITEM: Final = 13
+BIN_KINDS: Final = 5
 """The kinds below this one have no name, only a value below BINS."""
 
-BINS = 16
-_MASK = CELLS - 1
-_OF = tuple(0x9E3779B1 * (2 * kind + 1) & 0xFFFFFFFF for kind in range(14))
-_KIND, _VALUE = 0x7FEB352D, 0x846CA68B
+BINS: Final = 16
+_MASK: Final = (1 << 18) - 1
+_OF: Final = [0x9E3779B1 * (2 * kind + 1) & 0xFFFFFFFF for kind in range(14)]
+_KIND: Final = 0x7FEB352D
+_VALUE: Final = 0x846CA68B
 
 
-def cell(kind: int, of: int, value: int) -> int:
-    """The number of a cell: multiply-shift hashing of kind, 32-bit name and value (Dietzfelbinger et al. 1997)."""
-    return of * _OF[kind] + value * _VALUE + kind * _KIND >> 14 & _MASK
+def cell(kind: i64, of: i64, value: i64) -> i64:
+    """The number of a cell: multiply-shift hashing of kind, 32-bit name and value (Dietzfelbinger et al. 1997).
+
+    Only the low 32 bits of the sum count, and products of 16 and 32 bits never need more than a machine word.
+    """
+    return _low(of, _OF[kind]) + _low(value & 0xFFFFFFFF, _VALUE) + kind * _KIND >> 14 & _MASK
 
 
-_BINS = tuple(tuple(cell(kind, 0, value) for value in range(BINS)) for kind in range(BIN_KINDS))
-_ITEM_RECENTS, _ITEM_LAGS, _ITEM_GAPS, _SKILL_GAPS, _LAST_GAPS = _BINS
-UNMET = (_ITEM_RECENTS[1], _ITEM_LAGS[0], _ITEM_GAPS[0])
-_NEW = SkillState()
-_COUNTS = tuple(int(log1p(n) * 2.2) for n in range(64))
+def _low(a: i64, b: i64) -> i64:
+    """a x b, right in its low 32 bits."""
+    return (a & 0xFFFF) * b + (((a >> 16) * b & 0xFFFF) << 16)
+
+
+_BINS: Final = tuple(tuple(cell(kind, 0, value) for value in range(BINS)) for kind in range(BIN_KINDS))
+_ITEM_RECENTS: Final = _BINS[ITEM_RECENT]
+_ITEM_LAGS: Final = _BINS[ITEM_LAG]
+_ITEM_GAPS: Final = _BINS[ITEM_GAP]
+_SKILL_GAPS: Final = _BINS[SKILL_GAP]
+_LAST_GAPS: Final = _BINS[LAST_GAP]
+UNMET: Final = (_ITEM_RECENTS[1], _ITEM_LAGS[0], _ITEM_GAPS[0])
+_NEW: Final = SkillState()
+_COUNTS: Final = [int(log1p(n) * 2.2) for n in range(64)]
+_LOGS: Final = [log1p(n) for n in range(256)]
 
 
 def sigmoid(z: float) -> float:
@@ -110,8 +140,8 @@ def of_learner(row: Row, moment: int) -> tuple[float, float, float, float, float
     """Wins, fails, streak, last outcome and last gap as features: those in which no skill or item has a part."""
     streak, outcome = row.streak, row.last_outcome
     return (
-        log1p(row.wins),
-        log1p(row.tries - row.wins),
+        log_count(row.wins),
+        log_count(row.tries - row.wins),
         streak / 10.0 if -10 < streak < 10 else (1.0 if streak > 0 else -1.0),
         outcome - 0.5 if outcome < 2 else 0.0,
         gap_since(moment, row.last_answer),
@@ -129,7 +159,7 @@ def _of_item(row: Row, key: int, skills: int, skill_lag: int, moment: int, dense
     else:
         recent = met.recent
         gap = dense[13] = gap_since(moment, met.last)
-        dense[5], dense[6], dense[14] = log1p(met.wins), log1p(met.tries - met.wins), 0.0
+        dense[5], dense[6], dense[14] = log_count(met.wins), log_count(met.tries - met.wins), 0.0
         cells += _ITEM_RECENTS[recent], _ITEM_LAGS[count_bin(row.tries - met.last_try & 0xFFFF)], _ITEM_GAPS[gap_bin(gap)]
     cells += (
         cell(ITEM_BY_RECENT, key, recent),
@@ -154,14 +184,18 @@ def _of_skills(states: Sequence[SkillState], moment: int) -> tuple[float, float,
     practised one."""
     if len(states) == 1:
         state = states[0]
-        wins, fails, last_try = log1p(state.wins), log1p(state.tries - state.wins), state.last_try if state.tries else -1
+        wins, fails, last_try = (
+            log_count(state.wins),
+            log_count(state.tries - state.wins),
+            state.last_try if state.tries else -1,
+        )
         return wins, fails, state.residual, gap_since(moment, state.last), state.tries, state.recent, last_try
     states = states or (_NEW,)
     share = 1.0 / len(states)
     least = min(states, key=_tries)
     return (
-        share * total(log1p(s.wins) for s in states),
-        share * total(log1p(s.tries - s.wins) for s in states),
+        share * total(log_count(s.wins) for s in states),
+        share * total(log_count(s.tries - s.wins) for s in states),
         share * total(s.residual for s in states),
         share * total(gap_since(moment, s.last) for s in states),
         least.tries,
@@ -187,6 +221,11 @@ def gap_bin(gap: float) -> int:
 def count_bin(n: int) -> int:
     """A count on a log scale: 0, 1, 2, 3, 3, 3, 4 ... at most 13."""
     return _COUNTS[n] if n < 64 else min(13, int(log1p(n) * 2.2))
+
+
+def log_count(n: int) -> float:
+    """ln(1 + n)."""
+    return _LOGS[n] if n < 256 else log1p(n)
 
 
 def tenths(row: Row, at_ms: int) -> int:

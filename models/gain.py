@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from models.mastery import masteries
-from models.plan import Learned, Plan, learned_of, plan_of
+from models.plan import Entry, Learned, Plan, learned_of, plan_of
 from models.population import Population
 from models.row import SEEN_MASK, Row
 from models.timing import expected_minutes
@@ -38,7 +38,7 @@ FITS: Final = 0.6
 class View:
     """Everything that choosing needs of one learner at one moment. What it works out, it works out once."""
 
-    __slots__ = ("_factors", "_gains", "_masteries", "_worth", "course", "learned", "now_ms", "plan", "population", "row")
+    __slots__ = ("_gains", "_masteries", "_worth", "course", "learned", "now_ms", "plan", "population", "row")
 
     def __init__(self, row: Row, course: Course, population: Population, now_ms: int) -> None:
         self.row = row
@@ -49,7 +49,6 @@ class View:
         self.learned: Learned = learned_of(course, population)
         self._masteries: list[float] | None = None
         self._gains: list[float] | None = None
-        self._factors: list[float] | None = None
         self._worth: list[float] | None = None
 
     def mastery(self, skill: str) -> float:
@@ -74,13 +73,6 @@ class View:
         if self._gains is None:
             self._gains = _gains(self)
         return self._gains
-
-    @property
-    def factors(self) -> list[float]:
-        """What all skills of a segment share: time, boredom, the author's priority, its quality. In the authored order."""
-        if self._factors is None:
-            self._factors = _factors(self)
-        return self._factors
 
     @property
     def worth(self) -> list[float]:
@@ -126,26 +118,27 @@ def _add_wishes(view: View, left: list[float]) -> None:
             left[places[key]] *= CONTEXT
 
 
-def _factors(view: View) -> list[float]:
-    minutes = expected_minutes(view.row, 1.0)
-    factors = [rate / minutes for rate in view.learned.rates]
-    by_key = view.plan.by_key
-    for key, state in view.row.segments.items():
-        entry = by_key.get(key)
-        if entry is not None:
-            factors[entry.place] *= SEEN_DISCOUNT[state & SEEN_MASK]
-    return factors
+def factor_of(view: View, entry: Entry) -> float:
+    """What all skills of a segment share: time, boredom, the author's priority, its quality."""
+    seen = view.row.segments.get(entry.key, 0) & SEEN_MASK
+    return view.learned.rates[entry.place] / expected_minutes(view.row, 1.0) * SEEN_DISCOUNT[seen]
 
 
 def _worth(view: View) -> list[float]:
-    gains, factors = view.gains, view.factors
-    worth: list[float] = []
-    for entry in view.plan.entries:
-        whole = 0.0
-        for _, pair, weight in entry.taught:
-            whole += gains[pair] * weight
-        worth.append(whole * factors[entry.place])
+    gains, rates, minutes = view.gains, view.learned.rates, expected_minutes(view.row, 1.0)
+    worth = [_whole(gains, entry) * (rates[entry.place] / minutes) for entry in view.plan.entries]
+    for key in view.row.segments:
+        entry = view.plan.by_key.get(key)
+        if entry is not None:
+            worth[entry.place] = _whole(gains, entry) * factor_of(view, entry)
     return worth
+
+
+def _whole(gains: list[float], entry: Entry) -> float:
+    whole = 0.0
+    for _, pair, weight in entry.taught:
+        whole += gains[pair] * weight
+    return whole
 
 
 def _share(mastery: float) -> float:
@@ -172,6 +165,6 @@ class Score(NamedTuple):
 def score(view: View, segment: Segment) -> Score:
     """Expected gain per minute of `segment`, with its parts."""
     entry, gains = view.plan.entries[view.course.places[segment.id]], view.gains
-    factor = view.factors[entry.place]
+    factor = factor_of(view, entry)
     terms = [(f"gain:{skill}", factor * (weight * gains[pair])) for skill, pair, weight in entry.taught]
     return Score(segment, view.worth[entry.place], terms)

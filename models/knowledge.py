@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import mul
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from models.features import features, sigmoid, skills_key, states_of, tenths
 from models.row import START_VARIANCE, Row, SkillState, bounded, count
@@ -20,11 +20,14 @@ from models.sums import total
 from schemas.ids import hash32
 from schemas.population import ItemValues
 
-MAX_SKILL_VARIANCE = 0.2
-NOISE, SKILL_NOISE = 0.0005, 0.004
-MAX_ABILITY = 6.0
-SKILL_RATE, FAST_RATE, SLOW_RATE = 0.25, 0.3, 0.05
-GUESS_DAMPING = 0.3
+MAX_SKILL_VARIANCE: Final = 0.2
+NOISE: Final = 0.0005
+SKILL_NOISE: Final = 0.004
+MAX_ABILITY: Final = 6.0
+SKILL_RATE: Final = 0.25
+FAST_RATE: Final = 0.3
+SLOW_RATE: Final = 0.05
+GUESS_DAMPING: Final = 0.3
 
 
 class Shared(Protocol):

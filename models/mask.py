@@ -6,18 +6,18 @@ completion or a waiver takes it away. A prerequisite holds for everything, whoev
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from models.gain import View
 from models.row import COMPLETED, NOT_NOW, SEEN_MASK, SHOWN_SHIFT, SKIPPED, WAIVED
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
-COOL_DOWN = 1
-NOT_NOW_FOR = 5
+COOL_DOWN: Final = 1
+NOT_NOW_FOR: Final = 5
 """Visits to other segments for which "not now" keeps a segment away."""
 
-DUE_BELOW = 0.9
+DUE_BELOW: Final = 0.9
 """A repeatable segment that is finished is due again when the learner's mastery of one of its skills is below this."""
 
 

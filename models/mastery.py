@@ -7,8 +7,8 @@ population says of a skill is looked up once for each way in which it was practi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log1p
 from operator import mul
+from typing import Final
 
 from models.features import (
     LAST_GAP,
@@ -22,6 +22,7 @@ from models.features import (
     count_bin,
     gap_bin,
     gap_since,
+    log_count,
     of_learner,
     sigmoid,
     tenths,
@@ -31,12 +32,13 @@ from models.row import NONE_YET, Row
 from models.sums import total
 from schemas.ids import hash32
 
-OF_LEARNER = tuple(
+UNPRACTISED: Final = -1.0
+OF_LEARNER: Final = tuple(
     NAMES.index(name)
     for name in ("bias", "item_first_seen", "all_wins", "all_fails", "all_log_ratio", "all_residual_fast",
                  "all_residual_slow", "streak", "last_outcome", "last_gap")
 )  # fmt: skip
-OF_SKILL = tuple(
+OF_SKILL: Final = tuple(
     NAMES.index(name) for name in ("skill_wins", "skill_fails", "skill_log_ratio", "skill_residual", "skill_gap")
 )
 
@@ -48,8 +50,8 @@ class SkillEffects:
 
     def __init__(self, names: Sequence[str], population: Population) -> None:
         self._names, self._population = names, population
-        self._known: dict[tuple[int, int, int, int], float] = {}
-        self._new: dict[int, tuple[float, ...]] = {}
+        self._known: dict[int, float] = {}
+        self._new: dict[int, list[float]] = {}
         self.places: dict[int, int] = {hash32(name): place for place, name in enumerate(names)}
         self.of_learner = tuple(population.weights[place] for place in OF_LEARNER)
         self.of_skill = tuple(population.weights[place] for place in OF_SKILL)
@@ -59,19 +61,17 @@ class SkillEffects:
         """What no skill has a part in, but for the dense features."""
         return self._population.cells_effect([cell(LAST_GAP, 0, gap_bin(last_gap)), *UNMET])
 
-    def new(self, lately: int) -> tuple[float, ...]:
+    def new(self, lately: int) -> list[float]:
         """The logit of each skill while it is not practised yet. `lately`: the learner's last outcomes in all skills."""
         effects = self._new.get(lately)
         if effects is None:
             gap = self.bins[gap_bin(0.0)]
-            effects = self._new[lately] = tuple(
-                self.of(place, NONE_YET, 0, lately) + gap for place in range(len(self._names))
-            )
+            effects = self._new[lately] = [self.of(place, NONE_YET, 0, lately) + gap for place in range(len(self._names))]
         return effects
 
     def of(self, place: int, recent: int, tries: int, lately: int) -> float:
-        """The part of the logit that a skill has for who practised it in this way."""
-        asked = place, recent, tries, lately
+        """The part of the logit that a skill has for who practised it in this way. All but `place` are below 16."""
+        asked = ((place * 16 + recent) * 16 + tries) * 16 + lately
         effect = self._known.get(asked)
         if effect is None:
             name = self._names[place]
@@ -90,15 +90,19 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int) -> list[float]:
     wins, fails, streak, outcome, gap = of_learner(row, moment)
     dense = (1.0, 1.0, wins, fails, wins - fails, row.residual_fast, row.residual_slow, streak, outcome, gap)
     common = row.theta + total(map(mul, effects.of_learner, dense)) + effects.common(gap)
-    known = [sigmoid(common + effect) for effect in effects.new(lately)]
     places, bins = effects.places, effects.bins
+    new = effects.new(lately)
+    known = [UNPRACTISED] * len(new)
     w_wins, w_fails, w_ratio, w_residual, w_gap = effects.of_skill
     w_wins, w_fails = w_wins + w_ratio, w_fails - w_ratio
     for key, theta, _, residual, won, tries, last, _, recent in row.skills.every():
         place = places.get(key)
         if place is not None and tries:
             gap = gap_since(moment, last)
-            logit = common + theta + w_wins * log1p(won) + w_fails * log1p(tries - won) + w_residual * residual
+            logit = common + theta + w_wins * log_count(won) + w_fails * log_count(tries - won) + w_residual * residual
             logit += w_gap * gap + bins[gap_bin(gap)] + effects.of(place, recent, count_bin(tries), lately)
             known[place] = sigmoid(logit)
+    for place, effect in enumerate(new):
+        if known[place] == UNPRACTISED:
+            known[place] = sigmoid(common + effect)
     return known

@@ -108,7 +108,7 @@ def _explore(view: View, decision: str, opened: Open) -> Choice:
     """By score, with an even share and floors for all that is eligible, drawn with the decision's own seed."""
     plan, worth = view.plan, view.worth
     places = plan.places(opened.eligible)
-    values = [worth[place] for place in places]
+    values = worth if opened.eligible == plan.everything else [worth[place] for place in places]
     probabilities = lottery(values, [plan.floors[place] for place in places] if plan.floors is not None else None)
     drawn = draw(probabilities, chance_of(decision))
     best = _largest(values, -1)
@@ -135,7 +135,7 @@ def lottery(values: list[float], floors: list[float] | None = None) -> list[floa
 
     Sums are running sums, in the order of places.
     """
-    top, even, rest = max(values), UNIFORM_SHARE / len(values), 1.0 - UNIFORM_SHARE
+    top, even, rest = values[_largest(values, -1)], UNIFORM_SHARE / len(values), 1.0 - UNIFORM_SHARE
     weights = [_sharpened(value / top) for value in values] if top > 0.0 else [1.0] * len(values)
     asked = _running(floors) if floors is not None else 0.0
     scaled = min(1.0, MOST_FLOORS / asked) if asked > 0.0 else 0.0

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from river.optim import AdaGrad
 
@@ -30,14 +30,14 @@ NEW_SKILL: SkillValues = (0.0, 0.5)
 NEW_CELL: CellValues = (0.0, 1.0, 0.0, 1.0)
 NEW_SEGMENT: SegmentValues = (0, 0)
 CELL_RATES = (0.03, 0.06)
-LEAST_VARIANCE = 0.002
-LEARNING_RATE = 0.05
-TIME_RATE = 0.05
-MAX_EFFECT = 8.0
-MAX_ITEMS = 100_000
+LEAST_VARIANCE: Final = 0.002
+LEARNING_RATE: Final = 0.05
+TIME_RATE: Final = 0.05
+MAX_EFFECT: Final = 8.0
+MAX_ITEMS: Final = 100_000
 """Items of a course beyond these are not learned: whoever names items without end must not fill every worker."""
 
-_OVERLAY_LIMIT = 4_096
+_OVERLAY_LIMIT: Final = 4_096
 
 
 K = TypeVar("K")
@@ -86,7 +86,7 @@ class Population:
     bins: tuple[tuple[float, ...], ...]
     watermark: Mapping[int, int]
     responses: int
-    segments: Table[str, SegmentValues] = Table({}, {})
+    segments: Table[str, SegmentValues]
 
     @classmethod
     def empty(cls) -> Population:
@@ -94,7 +94,7 @@ class Population:
         zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
         none: Table[int, CellValues] = Table({}, {})
         return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
-                   {}, 0)  # fmt: skip
+                   {}, 0, Table({}, {}))  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:

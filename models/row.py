@@ -17,46 +17,49 @@ from dataclasses import dataclass, field
 from itertools import starmap
 from math import isnan
 from struct import Struct, error
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final
 from zlib import crc32
 
 from schemas.errors import SegueError
 
-MAGIC = 0x53
-FORMAT = 3
-MAX_BYTES = 512 * 1024
-MAX_ITEMS = 256
-RESIDUALS = 32
-START_VARIANCE = 0.5
-NONE_YET = 1
+MAGIC: Final = 0x53
+FORMAT: Final = 3
+MAX_BYTES: Final = 512 * 1024
+MAX_ITEMS: Final = 256
+RESIDUALS: Final = 32
+START_VARIANCE: Final = 0.5
+NONE_YET: Final = 1
 """Last outcomes are bits behind a leading one."""
 
-UNKNOWN = -1
+UNKNOWN: Final = -1
 
-_PREFIX = Struct("<BBBBBBHHH")
-_HEADER_1 = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
-_HEADER_2 = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeH")
-_HEADER = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeHI16s")
-_SKILL_1 = Struct("<IfffHHIH")
-_SKILL = Struct("<IfeeHHIHB")
-_ITEM_1 = Struct("<IBBHI")
-_ITEM = Struct("<IBBHIB")
-_SEGMENT = Struct("<IH")
-_PROBE = Struct("<IBBHB")
-_KEPT = 26
+_PREFIX: Final = Struct("<BBBBBBHHH")
+_HEADER_1: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
+_HEADER_2: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeH")
+_HEADER: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeHI16s")
+_SKILL_1: Final = Struct("<IfffHHIH")
+_SKILL: Final = Struct("<IfeeHHIHB")
+_ITEM_1: Final = Struct("<IBBHI")
+_ITEM: Final = Struct("<IBBHIB")
+_SEGMENT: Final = Struct("<IH")
+_PROBE: Final = Struct("<IBBHB")
 
-SEEN_MASK, COMPLETED, WAIVED, SKIPPED, NOT_NOW = 0x000F, 0x0010, 0x0020, 0x0040, 0x0080
-ANY_MARK = COMPLETED | WAIVED | SKIPPED | NOT_NOW
-SHOWN_SHIFT = 8
+SEEN_MASK: Final = 0x000F
+COMPLETED: Final = 0x0010
+WAIVED: Final = 0x0020
+SKIPPED: Final = 0x0040
+NOT_NOW: Final = 0x0080
+ANY_MARK: Final = 0x00F0
+SHOWN_SHIFT: Final = 8
 
-DO_NOT_PERSONALISE = 0x01
+DO_NOT_PERSONALISE: Final = 0x01
 
 
 class CorruptRow(SegueError):
     """The bytes are not a row, or not the row that was written."""
 
 
-@dataclass(slots=True)
+@dataclass
 class SkillState:
     """Ability on one skill: mean `theta`, variance `v`, weighted residual, wins of tries, when last practised (as for
     items), last outcomes."""
@@ -75,7 +78,7 @@ class SkillState:
         return self.theta, self.v, self.residual, self.wins, self.tries, self.last, self.last_try, self.recent
 
 
-@dataclass(slots=True)
+@dataclass
 class ItemState:
     """Meetings with one item. `last` is in tenths of a second of the run, 0 unknown; `last_try` the learner's responses
     before it, modulo 65,536; `recent` the last outcomes."""
@@ -91,7 +94,7 @@ class ItemState:
         return self.wins, self.tries, self.last_try, self.last, self.recent
 
 
-@dataclass(slots=True)
+@dataclass
 class Probe:
     """A test-out under way: of which segment, how likely it was mastered before (in 255ths), items asked, how many of them
     are answered, and which of those rightly (bits, first lowest)."""
@@ -103,10 +106,11 @@ class Probe:
     items: list[int] = field(default_factory=list)
 
 
-S = TypeVar("S", SkillState, ItemState)
+Practised = tuple[int, float, float, float, int, int, int, int, int]
+"""Name and values of a skill."""
 
 
-class Entries(Generic[S]):
+class Entries:
     """Counted entries of a row by 32-bit name, least recently touched first.
 
     They stay packed until they are asked for: a step touches one or two of hundreds.
@@ -114,12 +118,12 @@ class Entries(Generic[S]):
 
     __slots__ = ("_packed", "_read", "_touched")
     struct: ClassVar[Struct]
-    state: type[S]
+    state: ClassVar[Callable[..., Any]]
 
     def __init__(self, packed: bytes = b"") -> None:
         self._packed = packed
-        self._touched: dict[int, S] = {}
-        self._read: dict[int, tuple[int, S]] = {}
+        self._touched: dict[int, Any] = {}
+        self._read: dict[int, tuple[int, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._packed) // self.struct.size + len(self._touched)
@@ -132,23 +136,24 @@ class Entries(Generic[S]):
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
-    def get(self, key: int) -> S | None:
-        """The state of an entry, not to be changed; None when there is none."""
-        state = self._touched.get(key)
-        return self._find(key) if state is None else state
-
-    def touch(self, key: int) -> S:
-        """The state of an entry, to be changed; a new one when there is none. It moves to the end."""
-        state = self._touched.pop(key, None) or self._take(key) or self.state()
-        self._touched[key] = state
-        return state
-
     def pack(self) -> bytes:
         """All of them, as the row keeps them."""
         pack: Callable[..., bytes] = self.struct.pack
         return b"".join((self._packed, *[pack(key, *state.values()) for key, state in self._touched.items()]))
 
-    def _take(self, key: int) -> S | None:
+    def _get(self, key: int) -> Any:
+        """The state of an entry; None when there is none."""
+        return self._touched[key] if key in self._touched else self._find(key)
+
+    def _touch(self, key: int) -> Any:
+        """The state of an entry, a new one when there is none; moved to the end."""
+        state = self._touched.pop(key) if key in self._touched else self._take(key)
+        if state is None:
+            state = self.state()
+        self._touched[key] = state
+        return state
+
+    def _take(self, key: int) -> Any:
         state = self._find(key)
         if state is not None:
             place, _ = self._read[key]
@@ -156,7 +161,7 @@ class Entries(Generic[S]):
             self._read.clear()
         return state
 
-    def _find(self, key: int) -> S | None:
+    def _find(self, key: int) -> Any:
         """The state in the packed part; read once."""
         known = self._read.get(key)
         if known is not None:
@@ -177,27 +182,45 @@ class Entries(Generic[S]):
         return place
 
 
-class Skills(Entries[SkillState]):
+class Skills(Entries):
     """The skills practised."""
 
     __slots__ = ()
-    struct, state = _SKILL, SkillState
+    struct = _SKILL
+    state = SkillState
 
-    def every(self) -> list[tuple[Any, ...]]:
+    def get(self, key: int) -> SkillState | None:
+        """The state of a skill, not to be changed; None when it was never practised."""
+        state: SkillState | None = self._get(key)
+        return state
+
+    def touch(self, key: int) -> SkillState:
+        """The state of a skill, to be changed; a new one when there is none. It moves to the end."""
+        state: SkillState = self._touch(key)
+        return state
+
+    def every(self) -> list[Practised]:
         """Name and values of each skill, as the row keeps them."""
-        touched = [(key, *state.values()) for key, state in self._touched.items()]
-        return [*_SKILL.iter_unpack(self._packed), *touched]
+        found: list[Any] = list(_SKILL.iter_unpack(self._packed))
+        found += [(key, *state.values()) for key, state in self._touched.items()]
+        return found
 
 
-class Items(Entries[ItemState]):
+class Items(Entries):
     """The items met."""
 
     __slots__ = ()
-    struct, state = _ITEM, ItemState
+    struct = _ITEM
+    state = ItemState
+
+    def get(self, key: int) -> ItemState | None:
+        """The state of an item, not to be changed; None when it was never met."""
+        state: ItemState | None = self._get(key)
+        return state
 
     def touch(self, key: int) -> ItemState:
-        """The state of an item, to be changed; beyond MAX_ITEMS the least recently met goes."""
-        state = super().touch(key)
+        """The state of an item, to be changed; a new one when there is none. Beyond MAX_ITEMS the oldest goes."""
+        state: ItemState = self._touch(key)
         if len(self) > MAX_ITEMS:
             if self._packed:
                 self._packed = self._packed[_ITEM.size :]
@@ -207,7 +230,7 @@ class Items(Entries[ItemState]):
         return state
 
 
-@dataclass(slots=True)
+@dataclass
 class Row:
     """A learner in a course. Times are milliseconds since the epoch, `UNKNOWN` where none was told.
 
@@ -300,10 +323,8 @@ class Row:
         per_skill, per_item = (_SKILL_1, _ITEM_1) if form == 1 else (_SKILL, _ITEM)
         if magic != MAGIC or header < head.size or skill < per_skill.size or item < per_item.size or segment < _SEGMENT.size:
             raise CorruptRow("not a row of a version that this release can read")
-        values = list(head.unpack_from(body, _PREFIX.size))
-        kept = values.pop(_KEPT)
-        row = cls(*values)
-        row.time_residuals = row.time_residuals[:kept]
+        row = cls()
+        row._take_header(head.unpack_from(body, _PREFIX.size))
         if form < 3:  # 0 stood for slower and less, and for who never said
             row.pace_choice, row.feedback_choice = row.pace_choice & 2, row.feedback_choice & 2
         at = _PREFIX.size + header
@@ -318,6 +339,24 @@ class Row:
         if len(body) > at:
             row.context, row.probe = _unpacked_rest(body[at:])
         return row
+
+    def _take_header(self, values: tuple[Any, ...]) -> None:
+        """The fields of a header of any format, in the order of `pack`."""
+        (
+            self.engine, self.seq, self.events, self.offset, self.run_start_ms, self.last_at_ms, self.wins, self.tries,
+            self.theta, self.v, self.residual_fast, self.residual_slow, self.streak,
+            self.last_outcome, self.flags, self.pace_choice, self.struggle, self.ew_residual_time, self.timed,
+            self.tau, self.feedback_choice, self.late_events, self.format, self.goal,
+            self.last_segment, padded, kept,
+        ) = values[:27]  # fmt: skip
+        self.time_residuals = padded[:kept]
+        if len(values) > 27:
+            (
+                self.last_item, self.last_skills, self.last_answer, self.run, self.recent, self.expected_right,
+                self.cycling, self.visits,
+            ) = values[27:35]  # fmt: skip
+        if len(values) > 35:
+            self.evidence, self.head = values[35:]
 
     def visit(self, key: int) -> None:
         """Something happened in a segment: going to another one than the last is a visit, counted here and there."""

@@ -8,14 +8,15 @@ A response quicker than 10 % of the item's typical time (and than 10 s) is a rap
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from models.row import RESIDUALS, Row, bounded, count
 from schemas.population import ItemValues
 
-GUESS_SHARE, GUESS_MOST_SECONDS = 0.10, 10.0
-LEAST_SEEN = 10
-PACE_WEIGHT = 8.0
+GUESS_SHARE: Final = 0.10
+GUESS_MOST_SECONDS: Final = 10.0
+LEAST_SEEN: Final = 10
+PACE_WEIGHT: Final = 8.0
 
 
 class Timing(NamedTuple):
