@@ -45,8 +45,11 @@ def told(chance: random.Random, number: int) -> dict[str, Any]:
     if kind == "answered":
         return {**fields, "type": kind, "item": f"q{segment}-{chance.randrange(9)}", "correct": chance.random() < 0.6,
                 "latency_ms": chance.randrange(300, 60_000), "attempt": chance.randrange(1, 3)}  # fmt: skip
-    extra: dict[str, dict[str, Any]] = {"overridden": {"action": chance.choice(["again", "not_now", "know"])}, "rated": {"rating": 4},
-             "contextualised": {"context": ["k3"]}}  # fmt: skip
+    extra: dict[str, dict[str, Any]] = {
+        "overridden": {"action": chance.choice(["again", "not_now", "know"])},
+        "rated": {"rating": 4},
+        "contextualised": {"context": ["k3"]},
+    }
     return {**fields, "type": kind, **NOBODY, **extra.get(kind, {})}
 
 
