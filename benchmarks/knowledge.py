@@ -35,6 +35,7 @@ from models.features import NAMES
 from models.population import Population, PopulationLearner
 from models.response import Heard, Response, at_offset, lesson
 from models.row import Row
+from runtime.compiled import form
 
 RESULTS = Path(__file__).parent / "results"
 RIVALS: dict[str, type] = {"elo": Elo, "best_lr": BestLR, "per_learner_lr": PerLearnerLR}
@@ -207,7 +208,7 @@ def main() -> int:
     if folder is None or not folder.is_dir():
         print(json.dumps({"error": f"no data folder {folder}: make bench-knowledge DATA=folder with parquet files"}))
         return 2
-    report: dict[str, Any] = {"quick": quick, "datasets": {}}
+    report: dict[str, Any] = {"quick": quick, "models": form(), "datasets": {}}
     tasks = []
     for path in _files(folder):
         log = read_log(path, QUICK_LEARNERS if quick else None)

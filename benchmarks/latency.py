@@ -30,6 +30,7 @@ from benchmarks import service_plots
 from benchmarks.echo import IN, OUT
 from cli.kafka import local_kafka
 from cli.service import Service, running_service
+from runtime.compiled import form
 from runtime.logging import set_up_logging
 from runtime.settings import Settings, load_settings
 from simulator.client import Client
@@ -277,7 +278,7 @@ def main() -> int:
     set_up_logging("bench", "pretty", "error")
     quick = os.environ.get("QUICK") == "1"
     rounds, seconds, idle = (3, 4.0, 3) if quick else (7, 8.0, 20)
-    report: dict[str, Any] = {"quick": quick, "rounds": rounds, "seconds": seconds}
+    report: dict[str, Any] = {"quick": quick, "models": form(), "rounds": rounds, "seconds": seconds}
     try:
         for broker in (sys.argv[1] if len(sys.argv) > 1 else "standalone,kafka").split(","):
             print(

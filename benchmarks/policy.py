@@ -26,6 +26,7 @@ from benchmarks.policy_rivals import KNOWN, RIVALS, Policy
 from benchmarks.policy_segue import Segue
 from benchmarks.policy_worlds import MASTERED, WORLDS, Learner, course_of
 from models.policy import COMPULSORY_EVERY, UNIFORM_SHARE
+from runtime.compiled import form
 from schemas.course import Course
 
 RESULTS = Path(__file__).parent / "results"
@@ -147,7 +148,7 @@ def world(name: str, seed: int, count: int) -> dict[str, Any]:
 def main() -> int:
     """All worlds."""
     quick, seed = bool(os.environ.get("QUICK")), int(os.environ.get("SEED", "0") or 0) or 1
-    report: dict[str, Any] = {"quick": quick, "seed": seed, "worlds": {}}
+    report: dict[str, Any] = {"quick": quick, "models": form(), "seed": seed, "worlds": {}}
     count = QUICK_LEARNERS if quick else LEARNERS
     print(
         f"{count} learners in each of {len(WORLDS)} worlds{' (QUICK=1: less certain)' if quick else ''}, seed {seed}",

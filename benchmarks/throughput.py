@@ -29,6 +29,7 @@ from benchmarks import service_plots
 from benchmarks.peers import PARTITIONS, Model, course
 from cli.kafka import local_kafka
 from cli.parts import cluster_of
+from runtime.compiled import form
 from runtime.logging import set_up_logging
 from runtime.settings import Settings
 from schemas import topics
@@ -186,7 +187,7 @@ def main() -> int:
     set_up_logging("bench", "pretty", "critical")
     quick = os.environ.get("QUICK") == "1"
     rounds, count = (3, 5_000) if quick else (5, 10_000)
-    report: dict[str, Any] = {"quick": quick, "rounds": rounds, "events": count}
+    report: dict[str, Any] = {"quick": quick, "models": form(), "rounds": rounds, "events": count}
     try:
         install_peers()
         given = events(count)

@@ -10,6 +10,7 @@ from agents.wiring import Ports
 from cli.parts import Shared
 from cli.process import until_stopped_or_failed
 from cli.watch import LaneWatch
+from runtime.compiled import form
 from runtime.logging import logger
 from runtime.settings import Settings
 from streams.kafka.checkpoints import KafkaCheckpoints
@@ -34,7 +35,7 @@ async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, 
     measuring = asyncio.create_task(watch.watch(source, view.beat))
     try:
         await worker.start()
-        log.info("worker ready", broker="kafka", servers=cluster.servers)
+        log.info("worker ready", broker="kafka", servers=cluster.servers, models=form())
         watching = asyncio.create_task(_until_failed(worker))
         await until_stopped_or_failed(stop, [watching, measuring, *books.tail.tasks])
         watching.cancel()

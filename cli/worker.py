@@ -14,6 +14,7 @@ from agents.wiring import Ports
 from cli.parts import Shared, shared_parts
 from cli.process import stop_signal, until_stopped_or_failed
 from cli.watch import LaneWatch
+from runtime.compiled import form
 from runtime.logging import logger
 from runtime.settings import Settings
 from runtime.tasks import cancel_all, retry
@@ -79,7 +80,7 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
         ),
         asyncio.create_task(watch.watch(source, view.beat)),
     ]
-    log.info("worker ready", broker="standalone", partitions=settings.partitions)
+    log.info("worker ready", broker="standalone", partitions=settings.partitions, models=form())
     try:
         await until_stopped_or_failed(stop, [*working, calibrating, *feeding, *books.tail.tasks])
         await cancel_all(feeding)

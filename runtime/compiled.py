@@ -56,6 +56,11 @@ def is_compiled() -> bool:
     return all(library.exists() for library in libraries())
 
 
+def form() -> str:
+    """How models/ runs here, in a word for logs and results."""
+    return "compiled" if is_compiled() else "interpreted"
+
+
 def refuse_stale() -> None:
     """Raises ImportError when sources have changed since they were compiled (Python would run the old ones), or a library
     is missing."""
