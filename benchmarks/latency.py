@@ -28,6 +28,7 @@ from redis.asyncio import Redis
 
 from benchmarks import service_plots
 from benchmarks.echo import IN, OUT
+from benchmarks.lean import LeanClient
 from cli.kafka import local_kafka
 from cli.service import Service, running_service
 from runtime.compiled import form
@@ -87,18 +88,17 @@ def course() -> dict[str, Any]:
 
 
 async def over_http(stack: AsyncExitStack, name: str, service: Service) -> tuple[Target, Send]:
-    """A service with its edges: lean client, one stream with all learners' topics."""
-    target, client = Target(name), await stack.enter_async_context(Client(service.url, service.key))
-    await client.publish(course())
-    random, opened = Random(1), [asyncio.Event() for _ in range(LEARNERS)]
+    """A service with its edges: a stream a learner, one lean client."""
+    async with Client(service.url, service.key) as publisher:
+        await publisher.publish(course())
+    target, client, random = Target(name), LeanClient(service.url, service.key), Random(1)
+    stack.callback(client.close)
 
-    async def listen(number: int) -> None:
-        async for told in client.follow("bench", f"l{number}", opened=opened[number]):
-            target.arrived(told.decision["for_event"])
+    def told(decision: bytes) -> None:
+        target.arrived(json.decode(decision)["for_event"])
 
     for number in range(LEARNERS):
-        stack.callback(asyncio.create_task(listen(number)).cancel)
-    await asyncio.gather(*(each.wait() for each in opened))
+        await client.follow(f"/.well-known/mercure?match=/courses/bench/learners/l{number}/decisions", told)
 
     def event(each: str) -> dict[str, Any]:
         learner, item = random.randrange(LEARNERS), random.randrange(80)
@@ -108,7 +108,7 @@ async def over_http(stack: AsyncExitStack, name: str, service: Service) -> tuple
         }  # fmt: skip
 
     async def send(names: list[str]) -> None:
-        await client.send(event(names[0]) if len(names) == 1 else [event(each) for each in names])
+        await client.post(json.encode(event(names[0]) if len(names) == 1 else [event(each) for each in names]))
 
     return target, send
 
