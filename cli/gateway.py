@@ -1,13 +1,14 @@
-"""Composition root of a gateway: ingest, hub and the HTTP application on granian."""
+"""Composition root of a gateway: ingest, hub and the HTTP application on uvicorn, all on one loop (decision 17)."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server.embed import Server
+from starlette.types import ASGIApp
+from uvicorn import Config, Server
 
 from cli.parts import shared_parts
 from cli.process import stop_signal, until_stopped_or_failed
@@ -25,6 +26,9 @@ from streams.published import PublishedTopics
 from streams.redis_live import RedisLive
 
 log = logger("segue.gateway")
+BACKLOG = 1_024
+KEEP_ALIVE_SECONDS = 60
+STOP_SECONDS = 5
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -56,26 +60,36 @@ async def run_gateway(settings: Settings) -> None:
         await _serve(make_app(gateway), settings, stop, hub, [*hub.tasks, *published.tail.tasks, telling])
 
 
-async def _serve(app: object, settings: Settings, stop: asyncio.Event, hub: Hub,
-                 tasks: list[asyncio.Task[None]]) -> None:  # fmt: skip
-    server = Server(
-        app,
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGINL,
-        log_level=LogLevels.error,
-        backlog=1024,
-        backpressure=16_384,
-    )
-    serving = asyncio.create_task(server.serve(), name="granian")
-    log.info("gateway ready", address=f"http://{settings.host}:{settings.port}")
-    await until_stopped_or_failed(stop, [serving, *tasks])
-    if serving.done():
-        raise Misconfigured(f"The gateway cannot listen on {settings.host}:{settings.port}; is it taken?")
-    await hub.stop()
-    server.stop()
+class _Server(Server):
+    """uvicorn without handlers of its own for signals: this process has them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Where the gateway listens. A spare may listen before its predecessor has let go."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        await asyncio.wait_for(serving, 5.0)
-    except TimeoutError:
-        serving.cancel()
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+    except OSError as fault:
+        raise Misconfigured(f"The gateway cannot listen on {host}:{port} ({fault.strerror}); is it taken?") from None
+
+
+async def _serve(app: ASGIApp, settings: Settings, stop: asyncio.Event, hub: Hub,
+                 tasks: list[asyncio.Task[None]]) -> None:  # fmt: skip
+    listening = _listen(settings.host, settings.port)
+    config = Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+                    server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=STOP_SECONDS,
+                    backlog=BACKLOG)  # fmt: skip
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve([listening]), name="http")
+    log.info("gateway ready", address=f"http://{settings.host}:{settings.port}")
+    try:
+        await until_stopped_or_failed(stop, [serving, *tasks])
+    finally:
+        await hub.stop()
+        server.should_exit = True
+        await serving
     log.info("gateway stopped")

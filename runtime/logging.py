@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-NOISY = ("aiokafka", "faust", "mode", "_granian", "asyncio", "httpx")
+NOISY = ("aiokafka", "faust", "mode", "uvicorn", "asyncio", "httpx")
 
 
 def set_up_logging(part: str, log_format: str, level: str) -> None:
