@@ -20,7 +20,7 @@ from runtime.tasks import retry
 from schemas import topics
 from schemas.course import Course
 from schemas.interaction import NO_POPULATION, LogRecord
-from schemas.population import PopulationChange, PopulationRecord, decode_population
+from schemas.population import PopulationChange, PopulationRecord, decode_notice, decode_population
 
 KEEP = 64
 Stamp = tuple[int, str]
@@ -37,6 +37,10 @@ class PopulationBook:
 
     def add(self, record: LogRecord) -> Population | None:
         """Take a record of topic `population`. Returns the version that it completes."""
+        notice = decode_notice(record.value)
+        held = self.version(notice.change.tenant, notice.change.course, (notice.change.version, notice.hash))
+        if held is not None:
+            return held
         piece = decode_population(record.value)
         change = piece.change
         if piece.pieces > 1:
@@ -48,21 +52,22 @@ class PopulationBook:
         return self._apply(piece, change)
 
     def _apply(self, piece: PopulationRecord, change: PopulationChange) -> Population | None:
-        owner, stamp = (change.tenant, change.course), (change.version, piece.hash)
-        held = self._versions.setdefault(owner, OrderedDict())
-        if stamp in held:
-            return held[stamp]
-        parent = Population.empty() if piece.full or change.version == 1 else self._parent(held, change)
+        begin = piece.full or change.version == 1
+        parent = (
+            Population.empty() if begin else self.version(change.tenant, change.course, (change.version - 1, change.parent))
+        )
         if parent is None:
             return None
-        version = held[stamp] = self._newest[owner] = parent.apply(change, piece.hash)
-        while len(held) > self._keep:
-            held.popitem(last=False)
+        version = parent.apply(change, piece.hash)
+        self.hold(change.tenant, change.course, version)
         return version
 
-    @staticmethod
-    def _parent(held: OrderedDict[Stamp, Population], change: PopulationChange) -> Population | None:
-        return held.get((change.version - 1, change.parent))
+    def hold(self, tenant: str, course: str, version: Population) -> None:
+        """Keep a version, the newest from now on; the oldest go."""
+        held = self._versions.setdefault((tenant, course), OrderedDict())
+        held[version.stamp] = self._newest[tenant, course] = version
+        while len(held) > self._keep:
+            held.popitem(last=False)
 
     def version(self, tenant: str, course: str, stamp: Stamp) -> Population | None:
         """A version, if it is held."""

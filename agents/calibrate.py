@@ -21,7 +21,6 @@ from schemas import topics
 from schemas.codec import decode_learning
 from schemas.decision import LearningRecord
 from schemas.errors import Rejection
-from schemas.interaction import LogRecord
 from schemas.population import PopulationChange, PopulationRecord, encode_population
 
 EVERY_RESPONSES = 256
@@ -29,7 +28,7 @@ EVERY_SECONDS = 2.0
 FULL_EVERY = 32
 ITEMS_A_PIECE = 4_000
 CELLS_A_PIECE = 8_000
-BREATH = 16
+BREATH = 8
 """Responses learned before the loop is given to others: learning must not stand in a decision's way."""
 
 
@@ -127,19 +126,19 @@ class Calibrate:
 
     async def _publish(self, learner: PopulationLearner) -> None:
         change, name = learner.cut()
+        await asyncio.sleep(0)
         await self._append(change, name, full=False)
+        self._books.populations.hold(learner.tenant, learner.course, learner.version)
         if change.version % FULL_EVERY == 0:
             await self._append(full_change(learner.tenant, learner.course, learner.version), name, full=True)
         self._told(learner.course, learner.version)
 
     async def _append(self, change: PopulationChange, name: str, *, full: bool) -> None:
-        """Into the topic, and at once into this worker's own book: gateways stamp it as soon as they have read it."""
         key = f"{change.tenant}/{change.course}/{change.version}/{name}{'/full' if full else ''}".encode()
         pieces = in_pieces(change)
         for number, piece in enumerate(pieces):
             value = encode_population(PopulationRecord(hash=name, full=full, piece=number, pieces=len(pieces), change=piece))
             await retry(_appending(self._log, key, value))
-            self._books.populations.add(LogRecord(0, key, value))
 
 
 def in_pieces(change: PopulationChange) -> list[PopulationChange]:

@@ -6,7 +6,9 @@ version written twice is the same version, and two calibrates that ran at once m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct, msgpack
@@ -61,8 +63,27 @@ class PopulationRecord(Struct, frozen=True, kw_only=True):
     change: PopulationChange
 
 
+class ChangeName(Struct, frozen=True):
+    """Which version of which course a change leads to."""
+
+    tenant: str
+    course: str
+    version: int
+
+
+class PopulationNotice(Struct, frozen=True):
+    """A record without what it changes: for those who need to know only that the version is there."""
+
+    hash: str
+    full: bool
+    piece: int
+    pieces: int
+    change: ChangeName
+
+
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(PopulationRecord).decode
+_decode_notice = msgpack.Decoder(PopulationNotice).decode
 
 
 def change_hash(change: PopulationChange) -> str:
@@ -77,7 +98,19 @@ def encode_population(record: PopulationRecord) -> bytes:
 
 def decode_population(value: bytes) -> PopulationRecord:
     """Raises Rejection when `value` is not a population record."""
+    return _decoded(_decode, value)
+
+
+def decode_notice(value: bytes) -> PopulationNotice:
+    """What `decode_population` gives but for the values, which are passed over. Raises Rejection alike."""
+    return _decoded(_decode_notice, value)
+
+
+T = TypeVar("T")
+
+
+def _decoded(decode: Callable[[bytes], T], value: bytes) -> T:
     try:
-        return _decode(value)
+        return decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
         raise Rejection(Code.MALFORMED, f"Not a population record: {fault}.") from None

@@ -13,7 +13,7 @@ from schemas.codec import encode_json
 from schemas.course import Course
 from schemas.errors import Unavailable
 from schemas.interaction import NO_POPULATION, LogRecord
-from schemas.population import decode_population
+from schemas.population import decode_notice
 
 PUBLISH_SECONDS = 10.0
 
@@ -54,7 +54,7 @@ class PublishedTopics:
             raise Unavailable("log", "the course was written but not read back in time") from None
 
     def _take_population(self, record: LogRecord) -> None:
-        piece = decode_population(record.value)
+        piece = decode_notice(record.value)
         if piece.full:
             return
         seen = self._pieces.setdefault(piece.hash, set())
