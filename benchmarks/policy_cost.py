@@ -22,7 +22,9 @@ def decide_us() -> dict[str, float]:
 
 def _one(count: int) -> float:
     skills = [{"id": f"k{n}"} for n in range(12)]
-    segments = [{"id": f"s{n}", "skills": {f"k{n % 12}": 1.0}, "minutes": 3 + n % 7} for n in range(count)]
+    segments = [
+        {"id": f"s{n}", "skills": {f"k{n % 12}": 1.0}, "minutes": 3 + n % 7, "difficulty": n % 9 / 8} for n in range(count)
+    ]
     course = convert({"id": "cost", "version": "1", "skills": skills, "segments": segments}, Course)
     row, population = Row(run_start_ms=0, last_at_ms=60_000, seq=9), Population.empty()
     for n in range(12):

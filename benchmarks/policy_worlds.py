@@ -44,6 +44,7 @@ def course_of(seed: int) -> Course:
             segments.append({
                 "id": f"s{n}-{part}", "skills": weights, "minutes": round(random.uniform(4.0, 12.0), 1), "repeatable": True,
                 "difficulty": round(0.2 + 0.2 * part, 2), "compulsory": compulsory, "prerequisites": needs,
+                "items": [{"id": f"s{n}-{part}.{item}"} for item in range(ITEMS)],
             })  # fmt: skip
     return convert({"id": "bench", "version": str(seed), "holdout": 0.0, "skills": skills, "segments": segments}, Course)
 

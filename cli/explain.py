@@ -15,7 +15,7 @@ from agents.recompute import Recomputed, Stored, find, recompute
 from agents.step import ENGINE
 from cli.parts import Shared, shared_parts
 from cli.reading import reading
-from models.knowledge import predict
+from models.gain import View
 from models.row import Row
 from models.terms import TOP, Term, terms
 from runtime.settings import Settings
@@ -62,12 +62,10 @@ def _believed(stored: Stored, again: Recomputed) -> list[Belief]:
     row = Row.unpack(again.outcome.row)
     segment = again.course.by_id.get(stored.decision.segment or "")
     skills = segment.skills if segment is not None else {}
+    view = View(row, again.course, again.population, row.last_at_ms)
+    typical = view.learned.effects.typical
     return [
-        Belief(
-            skill,
-            predict(row, again.population, None, [skill], row.last_at_ms).p,
-            terms(row, again.population, None, [skill], row.last_at_ms)[:TOP],
-        )
+        Belief(skill, view.mastery(skill), terms(row, again.population, None, [skill], row.last_at_ms, typical)[:TOP])
         for skill in skills
     ]
 

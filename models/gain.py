@@ -5,8 +5,9 @@
     score = gain / minutes x .85^seen x priority x quality
 
 Mastery is the probability of answering a typical item of the skill right; who guesses gets some right, who knows slips, so
-only what lies between counts. Readiness is how far the skills are known that this one builds on. A segment far above or
-below the learner's level fits less; who wants to go slower is given easier ones. Wanted is what goal and work context ask
+only what lies between counts. Readiness is how far the skills are known that this one builds on. A segment fits who answers
+about two in three of its questions right; who wants to go slower is given easier ones. How deep that cuts depends on whether
+the author's levels mean anything (models.levels). Wanted is what goal and work context ask
 for. Quality is the population's. The factors are those of the policy page of the design.
 
 All segments of a course are worked out together, skills first; see models.plan.
@@ -14,6 +15,7 @@ All segments of a course are worked out together, skills first; see models.plan.
 
 from __future__ import annotations
 
+from math import log
 from typing import Final, NamedTuple
 
 from models.mastery import masteries
@@ -26,13 +28,18 @@ from schemas.course import Course, Segment
 SEEN_DISCOUNT: Final = [0.85**seen for seen in range(SEEN_MASK + 1)]
 GOAL: Final = 1.5
 CONTEXT: Final = 1.5
-LEVEL_BY_PACE: Final = (0.0, 0.15, -0.15)
+FITTING_BY_PACE: Final = (0.75, 1.5, 0.0)
+"""The logit of a right answer that fits best: as it is, slower, faster."""
+
 GUESSED: Final = 0.25
 DONE: Final = 0.9
 UNREADY: Final = 0.25
 LEAST_LEFT: Final = 0.02
-UNFIT: Final = 0.4
-FITS: Final = 0.6
+UNFIT: Final = 0.9
+"""The share of a gain that is lost where a segment does not fit at all and levels are trusted wholly."""
+
+FITS: Final = 1.25
+SURE: Final = 0.01
 
 
 class View:
@@ -92,11 +99,14 @@ def _gains(view: View) -> list[float]:
         bases = plan.bases[place]
         left.append(missing * _readiness(known, bases) if bases else missing)
     _add_wishes(view, left)
-    shift: float = LEVEL_BY_PACE[row.pace_choice]
+    depth: float = UNFIT * view.learned.trust
+    if depth == 0.0:
+        return [left[pair.skill] for pair in plan.pairs]
+    fitting: float = FITTING_BY_PACE[row.pace_choice]
+    away = [_logit(mastery) - fitting for mastery in view.masteries]
     gains: list[float] = []
-    for pair in plan.pairs:
-        fit = bell(known[pair.skill] - shift - pair.level)
-        gains.append(left[pair.skill] * (UNFIT + (1.0 - UNFIT) * fit))
+    for pair, easier in zip(plan.pairs, view.learned.easier, strict=True):
+        gains.append(left[pair.skill] * (1.0 - depth * (1.0 - bell(away[pair.skill] + easier))))
     return gains
 
 
@@ -143,6 +153,11 @@ def _whole(gains: list[float], entry: Entry) -> float:
 
 def _share(mastery: float) -> float:
     return 0.0 if mastery <= GUESSED else 1.0 if mastery >= DONE else (mastery - GUESSED) / (DONE - GUESSED)
+
+
+def _logit(mastery: float) -> float:
+    mastery = SURE if mastery < SURE else 1.0 - SURE if mastery > 1.0 - SURE else mastery
+    return log(mastery / (1.0 - mastery))
 
 
 def bell(away: float) -> float:

@@ -1,7 +1,9 @@
 """Mastery: the probability of a right answer to a typical, never met item of a skill, for all skills of a course at once.
 
-It is what `models.knowledge.predict` says for `item` None. What all skills share of the logit is summed once, and what the
-population says of a skill is looked up once for each way in which it was practised lately.
+It is what `models.knowledge.predict` says for `item` None, with what a typical item of the course adds to the logit: easy
+items are met first, so one of which nothing is known counts as easier than the course is. What all skills share of the
+logit is summed once, and what the population says of a skill is looked up once for each way in which it was practised
+lately.
 """
 
 from __future__ import annotations
@@ -44,11 +46,12 @@ OF_SKILL: Final = tuple(
 
 
 class SkillEffects:
-    """What a version of the population says of some skills. It remembers what it was asked."""
+    """What a version of the population says of some skills. It remembers what it was asked. `typical`: see models.levels."""
 
-    __slots__ = ("_known", "_names", "_new", "_population", "bins", "of_learner", "of_skill", "places")
+    __slots__ = ("_known", "_names", "_new", "_population", "bins", "of_learner", "of_skill", "places", "typical")
 
-    def __init__(self, names: Sequence[str], population: Population) -> None:
+    def __init__(self, names: Sequence[str], population: Population, typical: float = 0.0) -> None:
+        self.typical = typical
         self._names, self._population = names, population
         self._known: dict[int, float] = {}
         self._new: dict[int, list[float]] = {}
@@ -89,7 +92,7 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int) -> list[float]:
     moment, lately = tenths(row, now_ms), row.recent
     wins, fails, streak, outcome, gap = of_learner(row, moment)
     dense = (1.0, 1.0, wins, fails, wins - fails, row.residual_fast, row.residual_slow, streak, outcome, gap)
-    common = row.theta + total(map(mul, effects.of_learner, dense)) + effects.common(gap)
+    common = row.theta + effects.typical + total(map(mul, effects.of_learner, dense)) + effects.common(gap)
     places, bins = effects.places, effects.bins
     new = effects.new(lately)
     known = [UNPRACTISED] * len(new)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from models.levels import levels_of
 from models.mastery import SkillEffects
 from models.population import NEW_SEGMENT, Population
 from schemas.course import Course, Segment
@@ -105,15 +106,19 @@ class Plan:
 class Learned:
     """What a version of the population tells of a course: each segment's worth per minute before any learner, and the
     effects of its skills. Worth is the author's priority over minutes, times quality: the ratings "time well spent",
-    shrunken."""
+    shrunken. `easier` is by pair of the plan: what its level adds to the logit of a right answer. `trust` says how far
+    levels mean anything, 0 to 1."""
 
-    __slots__ = ("effects", "rates")
+    __slots__ = ("easier", "effects", "rates", "trust")
 
-    def __init__(self, plan: Plan, population: Population) -> None:
+    def __init__(self, course: Course, plan: Plan, population: Population) -> None:
+        levels = levels_of(course, population)
+        self.trust: float = levels.trust
+        self.easier: list[float] = [levels.slope * (pair.level - levels.middle) for pair in plan.pairs]
         self.rates: list[float] = [
             rate * quality(population, entry.segment.id) for rate, entry in zip(plan.rates, plan.entries, strict=True)
         ]
-        self.effects = SkillEffects(list(plan.skill_places), population)
+        self.effects = SkillEffects(list(plan.skill_places), population, levels.typical)
 
 
 def plan_of(course: Course) -> Plan:
@@ -131,7 +136,7 @@ def learned_of(course: Course, population: Population) -> Learned:
     if learned is None:
         while len(kept) >= VERSIONS_KEPT:
             del kept[next(iter(kept))]
-        learned = kept[population.stamp] = Learned(plan_of(course), population)
+        learned = kept[population.stamp] = Learned(course, plan_of(course), population)
     return learned
 
 

@@ -16,12 +16,12 @@ from models.row import DO_NOT_PERSONALISE
 from schemas.course import Course, Segment
 from schemas.ids import chance_of
 
-POLICY = "gain-per-minute/4"
+POLICY = "gain-per-minute/5"
 SHARPNESS: Final = 24
 """Half the best score is drawn 2^-24 times as often as the best, 95 % of it .29 times: nearly a softmax over shares of the
 best at temperature .04."""
 
-UNIFORM_SHARE: Final = 0.05
+UNIFORM_SHARE: Final = 0.02
 MOST_FLOORS: Final = 0.5
 COMPULSORY_EVERY: Final = 4
 DAY_MS: Final = 86_400_000

@@ -46,8 +46,12 @@ class Term(NamedTuple):
     value: float
 
 
-def terms(row: Row, population: Population, item: str | None, skills: Sequence[str], shown_ms: int) -> list[Term]:
-    """All parts of what `predict` says of an item (None: a typical, never met item of `skills`) that are not 0."""
+def terms(row: Row, population: Population, item: str | None, skills: Sequence[str], shown_ms: int,
+          typical: float = 0.0) -> list[Term]:  # fmt: skip
+    """All parts of what `predict` says of an item (None: a typical, never met item of `skills`) that are not 0.
+
+    `typical`: what such an item of the course adds (models.levels).
+    """
     predicted = predict(row, population, item, skills, shown_ms)
     dense = map(mul, population.weights, predicted.features)
     of_skills = [state.theta for state in states_of(row, skills)]
@@ -55,6 +59,7 @@ def terms(row: Row, population: Population, item: str | None, skills: Sequence[s
         Term("this learner", row.theta),
         Term("this learner on the skill", total(of_skills) / len(of_skills) if of_skills else 0.0),
         Term("the skill", population.skill_effect(skills)),
+        Term("what is usual in the course", typical),
         Term("the question", population.item(item)[0] if item is not None else 0.0),
         Term("patterns of the last answers and gaps", population.cells_effect(predicted.cells)),
         *(Term(WORDS[name], value) for name, value in zip(NAMES, dense, strict=True)),

@@ -71,12 +71,12 @@ def test_differences_hold_the_truth_and_claim_nothing_from_nothing() -> None:
     assert mean_of([1.0, 2.0]).low is None and mean_of([]).value is None
 
 
-def lived(given: Course, learners: int, better: float = 0.0, events: int = 24) -> CourseReport:
+def lived(given: Course, learners: int, better: float = 0.0, events: int = 24, seed: int = 0) -> CourseReport:
     """Learners who follow their decisions; who is personalised answers better by `better`. Each also rates a1."""
     collecting, rows = Insight("default", given, Population.empty()), dict[str, Row]()
     for number in range(learners):
         name, row = f"l{number}", None
-        random = Random(f"{name}/{better}")
+        random = Random(f"{name}/{better}/{seed}")
         segment, held = "a1", is_held_out(given, "default", name)
         chance = 0.5 + (0.0 if held else better) + random.gauss(0.0, 0.05)
         for n in range(events):
@@ -103,8 +103,11 @@ GIVEN = course(
 
 
 def test_no_effect_is_said_plainly() -> None:
-    report = lived(GIVEN, 60)
-    assert not report.effect_shown and "not shown" in report.summary
+    reports = [lived(GIVEN, 60, seed=seed) for seed in range(6)]
+    silent = [report for report in reports if not report.effect_shown]
+    assert len(silent) >= 5, "about one in twenty may be wrong"
+    assert all("not shown" in report.summary for report in silent)
+    report = reports[0]
     assert 15 <= report.held_out <= 45 and report.learners == 60
     assert report.arms["holdout"] > 100 and report.decisions == 60 * 24
     assert not any(cohort.alarms == ["decisions"] for cohort in report.cohorts.values())

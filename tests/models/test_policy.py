@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.control import Obeyed
-from models.gain import FITS, View, bell, score
+from models.gain import FITS, FITTING_BY_PACE, View, bell, score
+from models.levels import LEVEL_PRIOR, levels_of
 from models.mask import finished, is_required, open_segments, prerequisites_met, removal
 from models.policy import UNIFORM_SHARE, Choice, choose, draw, is_held_out, lottery
-from models.population import Population
+from models.population import NEW_ITEM, Population
 from models.row import COMPLETED, SKIPPED, Row
 from schemas.course import Course
 from schemas.ids import hash32
+from schemas.population import PopulationChange
 from tests.factories import course
 
 COURSE = course()
@@ -183,10 +185,12 @@ def test_a_score_is_the_sum_of_its_parts(abilities: list[float], wanted: bool) -
 
 def test_more_is_gained_at_the_level_that_fits() -> None:
     segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 10} for n in range(11)]
-    place = view(course(segments=segments), theta=0.3)
+    place = view(course(segments=segments), theta=0.6)
     worth = place.worth
     fitting = max(range(11), key=worth.__getitem__)
-    assert abs(fitting / 10 - place.known("a")) <= 0.05
+    mastery = place.mastery("a")
+    logit = math.log(mastery / (1 - mastery)) + LEVEL_PRIOR * (fitting / 10 - 0.5)
+    assert abs(logit - FITTING_BY_PACE[0]) <= 0.5 * 0.1 * abs(LEVEL_PRIOR)
     assert worth == sorted(worth[: fitting + 1]) + sorted(worth[fitting + 1 :], reverse=True)
     for away in (-2.0, -0.7, -0.35, 0.0, 0.1, 0.6, 1.1):
         assert math.isclose(bell(away), math.exp(-((away / FITS) ** 2)), abs_tol=0.07)
@@ -204,3 +208,43 @@ def test_a_draw_is_as_likely_as_it_says(worth: list[float], floors: list[float] 
     for place, probability in enumerate(said):
         assert abs(drawn[place] / steps - probability) <= 1.5 / steps
         assert probability >= UNIFORM_SHARE / len(worth)
+
+
+def levelled(slope: float, answered: int = 3) -> tuple[Course, Population]:
+    """A course of five levels, and a population that learned that `slope` logits lie between the first and the last."""
+    segments = [
+        {"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 4, "items": [{"id": f"d{n}.{i}"} for i in range(4)]}
+        for n in range(5)
+    ]
+    variance = NEW_ITEM[1] / (1 + answered)
+    items = {f"d{n}.{i}": (slope * n / 4, variance, 2.3, 1.0, answered) for n in range(5) for i in range(4)}
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items=items, skills={},
+                              watermark={}, responses=60)  # fmt: skip
+    return course(segments=segments), Population.empty().apply(change, "x")
+
+
+def test_levels_are_trusted_until_answers_say_that_they_mean_nothing() -> None:
+    made, population = levelled(-3.0)
+    before = levels_of(made, Population.empty())
+    assert math.isclose(before.slope, LEVEL_PRIOR) and before.trust == 1.0
+    steep, flat = levels_of(made, population), levels_of(made, levelled(0.0)[1])
+    assert steep.trust == 1.0 and -3.0 < steep.slope < -2.7
+    assert flat.trust == 0.0 and -0.15 < flat.slope < 0.0
+    assert levels_of(made, levelled(2.0)[1]).trust == 0.0, "harder levels that are answered better are no levels"
+    assert levels_of(course(), Population.empty()).trust == 0.0, "one level is none"
+
+
+def test_levels_without_meaning_change_no_gain() -> None:
+    made, population = levelled(0.0)
+    row = Row()
+    gains = View(row, made, population, -1).gains
+    assert len(set(gains)) == 1
+    assert len(set(View(row, levelled(-3.0)[0], levelled(-3.0)[1], -1).gains)) > 1
+
+
+def test_mastery_is_of_what_is_usual_in_the_course() -> None:
+    made, population = levelled(-3.0, answered=40)
+    typical = levels_of(made, population).typical
+    assert -1.5 < typical < -1.0, "the mean item of the course takes 1.5 logits, a little less while it is not certain"
+    asked, without = (View(Row(), *each, -1).mastery("a") for each in ((made, population), levelled(0.0)))
+    assert math.isclose(math.log(asked / (1 - asked)) - math.log(without / (1 - without)), typical, abs_tol=0.02)
