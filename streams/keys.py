@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+EPOCH = "segue:epoch"
+"""How often a power cut may have taken the store's last second (streams.engine); without the key, never."""
+
 LIVE_KEPT = 10_000
 TAIL_KEPT = 16
 

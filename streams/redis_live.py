@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from delivery.ports import Tail
 from schemas.decision import LiveEntry
-from streams.keys import WORKERS, PartitionKeys
+from streams.keys import EPOCH, WORKERS, PartitionKeys
 from streams.wire import Scripts, Wire, field, xread
 
 
@@ -42,6 +42,9 @@ class RedisLive:
     async def applied(self) -> dict[int, int]:
         found = await asyncio.gather(*(self._wire.call("HGET", keys.state, "applied") for keys in self._keys))
         return {p: int(value) for p, value in enumerate(found) if value is not None and not value.startswith(b"reb")}
+
+    async def epoch(self) -> int:
+        return int(await self._wire.call("GET", EPOCH) or 0)
 
     async def tail(self, partition: int, row: str, after: int, limit: int = 100) -> Tail:
         keys = self._keys[partition]

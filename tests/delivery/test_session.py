@@ -23,12 +23,13 @@ def test_a_row_comes_back_from_its_topic(course: str, run: str, learner: str) ->
 def test_every_decision_is_told_once_and_in_order() -> None:
     session = Session()
     assert [session.take("r", seq) for seq in (1, 2, 2, 1, 3)] == [True, True, False, False, True]
-    assert read_cursor(session.cursor()) == {"r": 3}
+    assert read_cursor(session.cursor()) == ({"r": 3}, 0)
+    assert read_cursor(Session({"r": 3}, epoch=2).cursor()) == ({"r": 3}, 2)
 
 
 @given(st.text(max_size=60))
 def test_a_cursor_that_is_not_ours_is_none(text: str) -> None:
-    assert all(0 <= seq < 1 << 53 for seq in read_cursor(text).values())
+    assert all(0 <= seq < 1 << 53 for seq in read_cursor(text)[0].values())
 
 
 @pytest.mark.parametrize("number", [-5, 2**53, 10**30])
@@ -36,7 +37,7 @@ def test_a_cursor_with_impossible_numbers_is_none(number: int) -> None:
     from base64 import urlsafe_b64encode
 
     forged = urlsafe_b64encode(b'{"r": %d}' % number).decode()
-    assert read_cursor(forged) == {}
+    assert read_cursor(forged) == ({}, 0)
 
 
 def test_what_is_no_topic_is_rejected() -> None:

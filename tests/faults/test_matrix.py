@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,10 +19,10 @@ import httpx
 import pytest
 
 from cli.service import tended
-from simulator.client import Client
+from simulator.client import Client, Told
 from streams.kafka.local import missing_tools
 from streams.wire import Wire
-from tests.e2e.harness import Running, reader, until
+from tests.e2e.harness import Running, reader, running, until
 from tests.factories import course_json
 from tests.faults.chaos import under_fire
 from tests.faults.network import missing
@@ -61,6 +63,62 @@ def post(place: Stage, learner: str, **headers: str) -> httpx.Response:
 async def publish(place: Stage) -> None:
     async with Client(place.service.url, place.service.key) as client:
         await client.publish(course_json())
+
+
+async def told_since(place: Running, cursor: str, most: int) -> tuple[list[Told], bool]:
+    """Decisions of ana from a cursor on, and whether the gateway says that nothing is missing."""
+    url, found = "/.well-known/mercure?match=/courses/tiny/learners/ana/decisions", list[Told]()
+    headers = {"Authorization": f"Bearer {place.service.key}", **({"Last-Event-ID": cursor} if cursor else {})}
+    async with (
+        asyncio.timeout(30.0),
+        httpx.AsyncClient(base_url=place.service.url, headers=headers, timeout=20.0) as web,
+        web.stream("GET", url) as stream,
+    ):
+        async for line in stream.aiter_lines():
+            name, _, value = line.partition(": ")
+            cursor = value if name == "id" else cursor
+            if name == "data":
+                found.append(Told(json.loads(value), cursor))
+            if len(found) == most or (name == "id" and not most):
+                return found or [Told({}, cursor)], stream.headers.get("mercure-last-event-id") != "gap"
+    raise AssertionError("the stream ended")
+
+
+@pytest.mark.slow
+async def test_a_number_used_again_after_a_power_cut_is_not_taken_for_seen(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "d", tmp_path / "disk"
+
+    async def answer(client: Client, count: int) -> None:
+        for _ in range(count):
+            await client.send({"id": str(uuid4()), "type": "answered", "learner": "ana", "course": "tiny", "segment": "a1",
+                               "item": "i", "correct": True, "latency_ms": 900})  # fmt: skip
+
+    with running(tmp_path, None) as place:
+        async with Client(place.service.url, place.service.key) as client:
+            await client.publish(course_json())
+            ((_, start),), _ = await told_since(place, "", 0)
+            await answer(client, 2)
+            await told_since(place, start, 2)
+            shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("*.sock", "lock"))
+            await answer(client, 2)
+        seen, whole = await told_since(place, start, 4)
+        assert whole and [each.decision["seq"] for each in seen] == [1, 2, 3, 4]
+    shutil.rmtree(folder)
+    kept.rename(folder)  # what was on disk when the power went
+    number, _, end = (folder / "epoch").read_text().split(" ")
+    assert (number, end) == ("0", "running")
+    (folder / "epoch").write_text("0 another-start-of-the-machine running")
+    with running(tmp_path, None) as place:
+        async with Client(place.service.url, place.service.key) as client:
+            await answer(client, 2)
+        again, whole = await told_since(place, seen[-1].cursor, 4)
+        assert not whole and [each.decision["seq"] for each in again] == [1, 2, 3, 4]
+        same = [a.decision == b.decision for a, b in zip(seen, again, strict=True)]
+        assert same == [True, True, False, False], "what survived is the same, what came after has other events"
+        later, whole = await told_since(place, again[1].cursor, 2)
+        assert whole and [each.decision["seq"] for each in later] == [3, 4], "in the new epoch cursors hold again"
+        async with reader(place) as read:
+            await read.check()
 
 
 @pytest.mark.slow

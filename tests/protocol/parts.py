@@ -272,6 +272,9 @@ class SimLive:
     def __init__(self, store: SimStore) -> None:
         self.store = store
 
+    async def epoch(self) -> int:
+        return 0
+
     async def newest(self) -> dict[int, int]:
         return {0: self.store.view.live[-1][0] if self.store.view.live else 0}
 
