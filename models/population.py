@@ -16,11 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import Final, Generic, TypeVar
 
 from river.optim import AdaGrad
 
-from models.features import BIN_KINDS, BINS, NAMES, cell, sigmoid
+from models.cells import QUICK, SLOW, predicted, stepped
+from models.features import BIN_KINDS, BINS, NAMES, cell
 from models.sums import total
 from schemas.decision import LearningRecord
 from schemas.population import CellValues, ItemValues, PopulationChange, SegmentValues, SkillValues, change_hash
@@ -29,7 +31,7 @@ NEW_ITEM: ItemValues = (0.0, 0.5, 2.3, 1.0, 0)
 NEW_SKILL: SkillValues = (0.0, 0.5)
 NEW_CELL: CellValues = (0.0, 1.0, 0.0, 1.0)
 NEW_SEGMENT: SegmentValues = (0, 0)
-CELL_RATES = (0.03, 0.06)
+CELL_RATES = (SLOW, QUICK)
 LEAST_VARIANCE: Final = 0.002
 LEARNING_RATE: Final = 0.05
 TIME_RATE: Final = 0.05
@@ -242,7 +244,7 @@ class PopulationLearner:
     def _learn_outcome(self, response: LearningRecord) -> None:
         item = self.item(response.item)
         skills = [self._skill(name) for name in response.skills]
-        z = total(w * x for w, x in zip(self._weights.values(), response.features, strict=False))
+        z = total(map(mul, self._weights.values(), response.features))
         z += item[0] + response.ability + (total(s[0] for s in skills) / len(skills) if skills else 0.0)
         p = self._learn_cells(response, z)
         e, h = response.correct - p, p * (1.0 - p)
@@ -257,17 +259,14 @@ class PopulationLearner:
 
     def _learn_cells(self, response: LearningRecord, z: float) -> float:
         """One step of both rates. Returns what the leading one predicted."""
-        touched = self._cells
-        cells = [(number, self._cell(number)) for number in response.cells]
-        leader, (slow, quick) = leading(self._losses), CELL_RATES
-        p, r = (sigmoid(z + total(values[place] for _, values in cells)) for place in (0, 2))
+        mine, version = self._cells, self._version.cells
+        cells = [mine.get(number) or version.get(number, NEW_CELL) for number in response.cells]
+        leader = leading(self._losses)
+        p, r = predicted(cells, z)
         e, f = response.correct - p, response.correct - r
         self._losses[0] -= math.log(max(1e-12, 1.0 - abs(e)))
         self._losses[1] -= math.log(max(1e-12, 1.0 - abs(f)))
-        ee, ff = e * e, f * f
-        for number, (a, slow_squares, b, quick_squares) in cells:
-            g, h = slow_squares + ee, quick_squares + ff
-            touched[number] = (a + slow * e / math.sqrt(g), g, b + quick * f / math.sqrt(h), h)
+        mine.update(zip(response.cells, stepped(cells, e, f), strict=True))
         return r if leader else p
 
     def _keep(self, name: str, values: ItemValues) -> None:
@@ -283,9 +282,6 @@ class PopulationLearner:
         mean += rate * difference
         variance = max(0.05, (1 - rate) * variance + rate * difference * difference * (1 - rate)) if seen else 1.0
         self._keep(name, (effect, v, mean, variance, min(seen + 1, 1_000_000)))
-
-    def _cell(self, number: int) -> CellValues:
-        return self._cells.get(number) or self._version.cells.get(number, NEW_CELL)
 
     def _skill(self, name: str) -> SkillValues:
         return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)

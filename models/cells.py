@@ -1,0 +1,28 @@
+"""Learning the effects of cells by AdaGrad (Duchi et al. 2011) at two rates side by side: the inner loop of calibrate."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Final
+
+from models.features import sigmoid
+from models.sums import total
+from schemas.population import CellValues
+
+SLOW: Final = 0.03
+QUICK: Final = 0.06
+
+
+def predicted(cells: list[CellValues], z: float) -> tuple[float, float]:
+    """What the slow and the quick rate say, for a logit `z` without cells."""
+    return sigmoid(z + total([cell[0] for cell in cells])), sigmoid(z + total([cell[2] for cell in cells]))
+
+
+def stepped(cells: list[CellValues], e: float, f: float) -> list[CellValues]:
+    """The cells after one step of each rate. `e` and `f` are the errors of the slow and of the quick one."""
+    ee, ff = e * e, f * f
+    after: list[CellValues] = []
+    for slow, slow_squares, quick, quick_squares in cells:
+        g, h = slow_squares + ee, quick_squares + ff
+        after.append((slow + SLOW * e / sqrt(g), g, quick + QUICK * f / sqrt(h), h))
+    return after
