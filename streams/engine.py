@@ -24,6 +24,9 @@ from streams.keys import EPOCH
 
 LONGEST_SOCKET_PATH = 100
 START_SECONDS = 20.0
+REWRITE_FROM = "256mb"
+"""Writing the file anew slows whoever waits for a decision, and a busy service fills Valkey's default of 64 MB in 15 s."""
+
 CLEAN, RUNNING = "clean", "running"
 
 
@@ -174,6 +177,7 @@ class Engine:
             "dir": str(self.data.resolve()),
             "appendonly": "yes",
             "appendfsync": self._fsync,
+            "auto-aof-rewrite-min-size": REWRITE_FROM,
             "maxmemory-policy": "noeviction",
             "save": "",
             "daemonize": "no",
