@@ -19,7 +19,7 @@ from schemas.errors import Misconfigured, Unavailable
 
 JARS = Path.home() / ".cache" / "segue" / "kafka-4.1.0"
 START_SECONDS = 60.0
-JVM = ("-Xms512m", "-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+JVM = ("-Xms768m", "-Xmx768m", "-Xmn400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Little for the compiler and the collector: a trial broker lives for minutes and shares the machine with what it serves."""
 _LOG4J = """<Configuration status="WARN"><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console>
 </Appenders><Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>"""
