@@ -31,10 +31,11 @@ MAX_REJECTED_BYTES = 256 * 1024
 
 
 class Decoded(NamedTuple):
-    """A record and what it says, or why it cannot be used."""
+    """A record and what it says, or why it cannot be used. `row` is the key of its row ("" where it cannot be used)."""
 
     record: LogRecord
     said: Interaction | Rejection
+    row: str
 
 
 class Versions(NamedTuple):
@@ -103,17 +104,18 @@ class Computed:
 
 def decode(records: Sequence[LogRecord], partition: int, partitions: int) -> list[Decoded]:
     """Decode once; a rejection is a value here."""
-    return [Decoded(record, _said(record, partition, partitions)) for record in records]
+    return [_decoded(record, partition, partitions) for record in records]
 
 
-def _said(record: LogRecord, partition: int, partitions: int) -> Interaction | Rejection:
+def _decoded(record: LogRecord, partition: int, partitions: int) -> Decoded:
     try:
         said = decode_interaction(record)
     except Rejection as rejection:
-        return rejection
+        return Decoded(record, rejection, "")
     if partition_of(said.stamp.tenant, said.event.learner, partitions) != partition:
-        return Rejection(Code.INVALID, f"Its row does not live in partition {partition}; only gateways write this topic.")
-    return said
+        why = f"Its row does not live in partition {partition}; only gateways write this topic."
+        return Decoded(record, Rejection(Code.INVALID, why), "")
+    return Decoded(record, said, record.key.decode())
 
 
 def compute(partition: int, partitions: int, decoded: Sequence[Decoded], rows: RowCache,
@@ -121,13 +123,12 @@ def compute(partition: int, partitions: int, decoded: Sequence[Decoded], rows: R
     """Apply `decoded`, in order. `rows` holds the row of every record in it; `versions` the versions of every stamp."""
     last = decoded[-1].record
     work = _Work(partition, partitions)
-    for record, said in decoded:
+    for record, said, key in decoded:
         if isinstance(said, Rejection):
             work.reject(record, said)
             continue
-        row = rows[said.row.key]
         try:
-            work.apply(record, said, row, versions[stamp_of(said)])
+            work.apply(record, said, key, rows[key], versions[stamp_of(said)])
         except Rejection as rejection:
             work.reject(record, rejection)
     change = Advance(
@@ -160,8 +161,8 @@ class _Work:
         self.applied = 0
         self.duplicates = 0
 
-    def apply(self, record: LogRecord, said: Interaction, row: CachedRow, versions: Versions) -> None:
-        name, body, key = id_hash(said.event), body_hash(said), said.row.key
+    def apply(self, record: LogRecord, said: Interaction, key: str, row: CachedRow, versions: Versions) -> None:
+        name, body = id_hash(said.event), body_hash(said)
         known = row.window.find(name)
         if known is not None:
             self._seen_before(record, key, said, body, known.body, known.seq)

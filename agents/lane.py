@@ -204,7 +204,7 @@ class Lane:
             ) from bug
 
     async def _read_rows(self, decoded: Sequence[Decoded]) -> None:
-        keys = {d.said.row.key: None for d in decoded if not isinstance(d.said, Rejection)}
+        keys = {d.row: None for d in decoded if d.row}
         unread = [key for key in keys if key not in self._rows]
         if not unread:
             return

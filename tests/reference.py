@@ -69,7 +69,7 @@ async def _run_partition(partition: int, partitions: int, log: Reader, books: To
         found.decisions |= {(e.row, e.seq): e.body for e in done.change.live if e.body is not None}
         found.applied += done.applied
         found.by_gateways |= {
-            str(said.event.id) for _, said in decoded if not isinstance(said, Rejection) and said.event.type in BY_GATEWAYS
+            str(d.said.event.id) for d in decoded if not isinstance(d.said, Rejection) and d.said.event.type in BY_GATEWAYS
         }
         found.applied_ids |= _applied_ids(decoded, done)
         found.duplicates += done.duplicates
@@ -80,9 +80,7 @@ def _applied_ids(decoded: Sequence[Decoded], done: Computed) -> set[str]:
     """Ids of the events that changed a row: those of the batch that were neither rejected nor pointed back."""
     back = {entry.offset for entry in done.change.live if entry.body is None}
     out = {int(name.split(":")[0]) for name, record in done.change.emitted if record.topic == topics.REJECTS}
-    return {
-        str(said.event.id) for record, said in decoded if not isinstance(said, Rejection) and record.offset not in back | out
-    }
+    return {str(d.said.event.id) for d in decoded if not isinstance(d.said, Rejection) and d.record.offset not in back | out}
 
 
 def _versions(books: TopicBooks, said: Interaction) -> Versions:
