@@ -39,7 +39,7 @@ from schemas.events import Event
 from schemas.ids import partition_of
 from schemas.interaction import PLAIN_KEY_ID, SCHEMA, Interaction, Outgoing, Stamp
 from streams.engine import Engine
-from streams.kafka.log import KafkaProducer
+from streams.kafka.producer import KafkaProducer
 from streams.kafka.topics import ensure_topics
 from streams.keys import PartitionKeys
 

@@ -16,10 +16,13 @@ from runtime.settings import Settings
 from streams.kafka.checkpoints import KafkaCheckpoints
 from streams.kafka.log import KafkaLog
 from streams.kafka.names import Cluster
+from streams.kafka.producer import GatheringSink
 from streams.kafka.worker import KafkaWorker
 from streams.redis_view import RedisView
 
 log = logger("segue.worker")
+GATHER_SECONDS = 0.02
+"""Decisions are with the player before they are sent to their topic, so they may wait for company."""
 
 
 async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, books: TopicBooks, watch: LaneWatch,
@@ -29,7 +32,8 @@ async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, 
     source = KafkaLog(cluster)
     checkpoints = KafkaCheckpoints(cluster)
     view = RedisView(parts.wire, settings.partitions, direct=False)
-    ports = Ports(source, view, books, parts.producer, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
+    sink = GatheringSink(parts.producer, GATHER_SECONDS)
+    ports = Ports(source, view, books, sink, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
     await source.start()
     worker = KafkaWorker(cluster, ports, checkpoints, calibrate)
     measuring = asyncio.create_task(watch.watch(source, view.beat))
@@ -43,6 +47,7 @@ async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, 
         log.info("worker stopped")
     finally:
         measuring.cancel()
+        await sink.stop()
         await checkpoints.stop()
         await source.stop()
 

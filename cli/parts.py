@@ -20,7 +20,7 @@ from streams.standalone import StandaloneLog, StandaloneShared
 from streams.wire import Wire
 
 if TYPE_CHECKING:
-    from streams.kafka.log import KafkaProducer
+    from streams.kafka.producer import KafkaProducer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def cluster_of(settings: Settings) -> Cluster:
 
 
 @asynccontextmanager
-async def shared_parts(settings: Settings, *, gather_seconds: float = 0.0) -> AsyncIterator[Shared]:
-    """Connect what both need; `gather_seconds` is the producer's. Raises Misconfigured or Unavailable."""
+async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
+    """Connect what both need. Raises Misconfigured or Unavailable."""
     url = redis_url(settings)
     async with AsyncExitStack() as stack:
 
@@ -68,12 +68,13 @@ async def shared_parts(settings: Settings, *, gather_seconds: float = 0.0) -> As
             yield Shared(wire, new_wire, StandaloneShared(wire, new_wire), log, log, None, None)
             return
         from streams.kafka.intake import KafkaIntake
-        from streams.kafka.log import KafkaProducer, KafkaShared
+        from streams.kafka.log import KafkaShared
+        from streams.kafka.producer import KafkaProducer
         from streams.kafka.topics import ensure_topics
 
         cluster = cluster_of(settings)
         await ensure_topics(cluster)
-        producer = KafkaProducer(cluster, gather_seconds=gather_seconds)
+        producer = KafkaProducer(cluster)
         await producer.start()
         stack.push_async_callback(producer.stop)
         shared = KafkaShared(cluster, producer)

@@ -27,8 +27,6 @@ ROOM = 2_048
 CALIBRATE_ROOM = 64
 CALIBRATE = "calibrate"
 CALIBRATE_PAUSE_SECONDS = 0.1
-GATHER_SECONDS = 0.05
-"""Decisions are with the player before they are sent to their topic, so they may wait for company."""
 
 
 async def run_worker(settings: Settings) -> None:
@@ -37,7 +35,7 @@ async def run_worker(settings: Settings) -> None:
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(shared_parts(settings, gather_seconds=GATHER_SECONDS))
+        parts = await stack.enter_async_context(shared_parts(settings))
         books = TopicBooks(parts.shared)
         await books.tail.start()
         stack.push_async_callback(books.tail.stop)

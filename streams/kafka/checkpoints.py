@@ -12,8 +12,9 @@ from msgspec import msgpack
 from agents.ports import Dirty, Saved, StoredRow
 from schemas import topics
 from schemas.errors import Doubt, Unavailable
-from streams.kafka.log import MAX_RECORD_BYTES, consumer
+from streams.kafka.log import consumer
 from streams.kafka.names import Cluster
+from streams.kafka.producer import MAX_RECORD_BYTES
 
 WATERMARK = b"__wm__"
 PATIENCE_SECONDS = 30.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from delivery.ports import Arrival
 from schemas.errors import Unavailable
-from streams.kafka.log import KafkaProducer
+from streams.kafka.producer import KafkaProducer
 from streams.keys import REMEMBER_SECONDS, remembered_id
 from streams.wire import Scripts, Wire
 

@@ -7,8 +7,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas import topics
 from schemas.errors import Misconfigured, Unavailable
-from streams.kafka.log import MAX_RECORD_BYTES
 from streams.kafka.names import Cluster
+from streams.kafka.producer import MAX_RECORD_BYTES
 
 MONTH_MS, WEEK_MS, YEARS_MS = 30 * 86_400_000, 7 * 86_400_000, 5 * 365 * 86_400_000
 LARGEST = {"max.message.bytes": str(MAX_RECORD_BYTES)}

@@ -15,8 +15,9 @@ from runtime.tasks import retry
 from schemas import topics
 from schemas.interaction import Outgoing
 from streams.kafka.intake import KafkaIntake
-from streams.kafka.log import KafkaLog, KafkaProducer, KafkaShared
+from streams.kafka.log import KafkaLog, KafkaShared
 from streams.kafka.names import Cluster
+from streams.kafka.producer import KafkaProducer
 from streams.kafka.topics import ensure_topics
 from streams.standalone import StandaloneLog, StandaloneShared
 from streams.wire import Wire

@@ -26,7 +26,8 @@ from schemas import topics
 from schemas.ids import RowId, partition_of
 from simulator.logs import Log
 from streams.kafka.local import LocalKafka
-from streams.kafka.log import KafkaLog, KafkaProducer, KafkaShared, consumer, log_record
+from streams.kafka.log import KafkaLog, KafkaShared, consumer, log_record
+from streams.kafka.producer import KafkaProducer
 from streams.redis_view import RedisView
 from streams.standalone import StandaloneLog, StandaloneShared
 from streams.wire import Wire

@@ -26,7 +26,7 @@ from schemas import topics
 from schemas.errors import Unavailable
 from schemas.interaction import Outgoing
 from streams.kafka.local import LocalKafka, Node
-from streams.kafka.log import KafkaProducer
+from streams.kafka.producer import KafkaProducer
 from streams.keys import WORKERS, PartitionKeys
 from streams.standalone import StandaloneLog
 from streams.wire import Wire
