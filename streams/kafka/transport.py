@@ -57,17 +57,8 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
         return OnLoopConsumer(self, loop=asyncio.get_running_loop(), beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        busy = {tp for tp in self._get_active_partitions() if not self.room(tp.topic, tp.partition)}
-        if busy and busy == self._get_active_partitions():
-            await asyncio.sleep(BUSY_SECONDS)
-            return
-        if busy:
-            self._get_active_partitions().difference_update(busy)
-        try:
-            records, _ = await self._wait_next_records(BUSY_SECONDS if busy else timeout)
-        finally:
-            if busy:
-                self._get_active_partitions().update(busy & self._assigned())
+        held = self._hold_those_without_room()
+        records, _ = await self._wait_next_records(BUSY_SECONDS if held else timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
@@ -80,8 +71,18 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             yield tp, self._batch_message(tp, batch)
 
-    def _assigned(self) -> set[TP]:
-        return set(self.assignment()).difference(self._paused_partitions)
+    def _hold_those_without_room(self) -> bool:
+        """Pause and resume fetching by who has room now; whether any is paused.
+
+        What was fetched is always taken: aiokafka fetches nothing from a broker while records of any of its partitions wait
+        to be taken, so one partition left waiting would cost all others 100 ms a fetch.
+        """
+        consumer = self._thread._ensure_consumer()
+        full = {tp for tp in consumer.assignment() if not self.room(tp.topic, tp.partition)}
+        paused = consumer.paused()
+        consumer.pause(*full - paused)
+        consumer.resume(*paused - full)
+        return bool(full)
 
     def _batch_message(self, tp: TP, batch: Sequence[ConsumerRecord]) -> ConsumerMessage:
         message = self._to_message(tp, batch[-1])

@@ -30,6 +30,8 @@ from streams.kafka.transport import BatchingTransport
 
 ROOM = 2_048
 CALIBRATE_ROOM = 64
+CALIBRATE_REST_SECONDS = 0.2
+"""Responses are fetched this much apart, so that they do not break up the fetches that players wait for."""
 log = logger(__name__)
 
 
@@ -44,6 +46,7 @@ class KafkaWorker:
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._learning: set[int] = set()
+        self._rest_until = 0.0
         self.app = self._make_app()
 
     async def start(self) -> None:
@@ -94,7 +97,7 @@ class KafkaWorker:
             broker_rebalance_timeout=6.0,
             broker_heartbeat_interval=1.0,
             broker_commit_interval=1.0,
-            broker_max_poll_records=512,
+            broker_max_poll_records=10_000,  # all that was fetched
             consumer_auto_offset_reset="earliest",
             stream_wait_empty=False,
             producer_threaded=False,
@@ -104,7 +107,7 @@ class KafkaWorker:
         app.transport = BatchingTransport(app.conf.broker_consumer, app, app.loop)
         app.on_partitions_assigned.connect(self._assigned, weak=False)
         self._add_agent(app, "adapt", topics.INTERACTIONS, self._to_lane)
-        self._add_agent(app, "calibrate", topics.LEARNING, lambda partition, batch: self._calibrate.offer(batch))
+        self._add_agent(app, "calibrate", topics.LEARNING, self._to_calibrate)
         return app
 
     def _add_agent(self, app: faust.App, name: str, topic: str, take: Callable[[int, Batch], None]) -> None:
@@ -127,7 +130,12 @@ class KafkaWorker:
         if self._cluster.plain(topic) == topics.INTERACTIONS:
             lane = self._lanes.get(partition)
             return lane is not None and lane.halted is None and lane.backlog < ROOM
-        return self._calibrate.backlog < CALIBRATE_ROOM
+        rested = asyncio.get_running_loop().time() >= self._rest_until
+        return rested and self._calibrate.backlog < CALIBRATE_ROOM
+
+    def _to_calibrate(self, partition: int, batch: Batch) -> None:
+        self._rest_until = asyncio.get_running_loop().time() + CALIBRATE_REST_SECONDS
+        self._calibrate.offer(batch)
 
     def _to_lane(self, partition: int, batch: Batch) -> None:
         lane = self._lanes.get(partition)
