@@ -6,7 +6,7 @@ UV := .bootstrap/bin/uv
 RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup compile interpreted demo test check replay fmt up clean faults bench-knowledge bench-policy bench-latency bench-ledger bench-throughput
+.PHONY: help setup compile interpreted demo test check replay fmt up clean faults bench-knowledge bench-policy bench-latency bench-ledger bench-scale bench-throughput
 
 help: ## Print the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench-policy: setup ## Our policy beside others and an oracle, in simulated worl
 
 bench-throughput: setup ## One worker flat out beside peers running the same step: make bench-throughput [QUICK=1]
 	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.throughput
+
+bench-scale: setup ## Cost of an event as learners, workers and streams grow: make bench-scale [QUICK=1]
+	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.scale
 
 faults: setup ## The fault matrix, every row, and thousands of simulated runs of the protocol
 	@SEGUE_FAULTS=all SEGUE_TRIALS=1000 $(RUN)/python -m tests.run tests/faults tests/protocol

@@ -1,4 +1,4 @@
-"""The pictures of the benches of the running service: latency, throughput, recoveries."""
+"""The pictures of the benches of the running service: latency, throughput, recoveries, scale."""
 
 from __future__ import annotations
 
@@ -56,6 +56,26 @@ def recoveries(report: dict[str, Any], path: Path) -> None:
         _bar(axes, f"{name} ({found['n']})", found["p50_s"], found["p95_s"])
     axes.set_title("Seconds until every partition decides again, p50 to p95, by fault (times)", fontsize=9)
     _save(figure, path)
+
+
+def scale(report: dict[str, Any], folder: Path) -> None:
+    """Write scale.png: CPU an event (bars) and p99 (dots) of every point."""
+    found = report["points"]
+    names = [f"{p['broker']}\n{p['learners']:,} learners\n{p['workers']} w, {p['streams']:,} s" for p in found]
+    figure, axes = plt.subplots(figsize=(1.25 * len(names) + 1.0, 3.4))
+    bottom = [0.0] * len(names)
+    for part, colour in (("worker", OURS), ("gateway", "#7fa8d1"), ("store", OTHERS)):
+        heights = [p[f"{part}_us"] for p in found]
+        axes.bar(names, heights, bottom=bottom, color=colour, label=f"{part}, us an event")
+        bottom = [low + high for low, high in zip(bottom, heights, strict=True)]
+    beside = axes.twinx()
+    beside.plot(names, [p["p99_ms"] for p in found], "o", color=PEERS, label="p99, ms")
+    beside.set_ylim(bottom=0)
+    axes.tick_params(axis="x", labelsize=7)
+    figure.legend(loc="upper center", ncols=4, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0, 1, 0.93))
+    figure.savefig(folder / "scale.png", dpi=110)
+    plt.close(figure)
 
 
 def _bar(axes: Axes, name: str, p50: float, p95: float) -> None:

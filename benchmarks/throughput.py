@@ -26,6 +26,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import convert
 
 from benchmarks import service_plots
+from benchmarks.cpu import cpu_seconds
 from benchmarks.peers import PARTITIONS, Model, course
 from cli.kafka import local_kafka
 from cli.parts import cluster_of
@@ -133,12 +134,6 @@ def applied(settings: Settings) -> int:
     with redis.Redis.from_url(Engine(settings.data).url) as client:
         found = [client.hget(PartitionKeys.of(partition).state, "applied") for partition in range(PARTITIONS)]
     return sum(int(str(value, "ascii")) + 1 for value in found if isinstance(value, bytes))
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_once(name: str, kafka: str, given: list[Outgoing], folder: Path) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import uvloop
 
 PARENT = "SEGUE_PARENT"
+MANY_FILES = 65_536
 GC_THRESHOLD = (20_000, 50, 100)
 """Rows and records are made and dropped by the hundred, and hardly anything in them forms a circle."""
 
@@ -27,6 +29,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     """
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
+    allow_many_streams()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main)
@@ -36,6 +39,14 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
+
+
+def allow_many_streams() -> None:
+    """A stream is an open file, and shells allow 1,024: ask for as many as we may have, up to MANY_FILES."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if most == resource.RLIM_INFINITY else min(most, MANY_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def stop_signal() -> asyncio.Event:
