@@ -29,6 +29,9 @@ log = logger("segue.gateway")
 BACKLOG = 1_024
 KEEP_ALIVE_SECONDS = 60
 STOP_SECONDS = 5
+UNREAD_BYTES = 128 * 1024
+"""What the system may hold for a reader who does not read. Left to itself it holds megabytes, a stream."""
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -72,9 +75,11 @@ def _listen(host: str, port: int) -> socket.socket:
     """Where the gateway listens. A spare may listen before its predecessor has let go."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
     except OSError as fault:
         raise Misconfigured(f"The gateway cannot listen on {host}:{port} ({fault.strerror}); is it taken?") from None
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+    return listening
 
 
 async def _serve(app: ASGIApp, settings: Settings, stop: asyncio.Event, hub: Hub,

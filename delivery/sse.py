@@ -9,6 +9,7 @@ missing number.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from random import randint
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
@@ -21,7 +22,9 @@ from schemas.ids import RowId, partition_of
 
 PING_SECONDS = 15
 SLOW_READER_SECONDS = 10
-RETRY_MS = 1_000
+RETRY_MS = (500, 3_000)
+"""How long clients are asked to wait before they come back, each another while, so that a herd does not come at once."""
+
 Delivered = Callable[[bytes], None]
 
 
@@ -86,7 +89,7 @@ async def _catch_up(rows: list[RowId], last_event_id: str | None, view: LiveView
 
 async def _frames(session: Session, missed: list[tuple[str, int, bytes]], subscription: Subscription, view: LiveView,
                   partitions: int, delivered: Delivered) -> AsyncIterator[ServerSentEvent]:  # fmt: skip
-    yield ServerSentEvent(id=session.cursor(), retry=RETRY_MS, sep="\n")
+    yield ServerSentEvent(id=session.cursor(), retry=randint(*RETRY_MS), sep="\n")
     for row, seq, body in missed:
         if session.take(row, seq):
             yield ServerSentEvent(body.decode(), id=session.cursor(), sep="\n")

@@ -232,10 +232,8 @@ class Stage:
         self.network.heal_host(host)
 
     async def slow_network(self) -> None:
-        """9: 200 ms and 2 % loss between a worker and the brokers."""
+        """9: a slow line between a worker and the brokers that loses packets."""
         assert self.network is not None
-        if not self.network.can_be_slow():
-            return
         self.network.slow()
         await asyncio.sleep(6.0)
         self.network.quick()
