@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.ports import SharedLog
 from delivery.ports import IngestLog
 from runtime.settings import Settings
 from schemas.errors import Misconfigured
+from streams.archive import Archive
 from streams.engine import Engine
 from streams.kafka.names import Cluster
 from streams.standalone import StandaloneLog, StandaloneShared
@@ -50,6 +52,11 @@ def cluster_of(settings: Settings) -> Cluster:
     return Cluster(settings.kafka, settings.app, settings.topic_prefix, settings.partitions, settings.replication)
 
 
+def archive_folder(settings: Settings) -> Path:
+    """Where old ranges of the standalone log are."""
+    return settings.data / "archive"
+
+
 @asynccontextmanager
 async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
     """Connect what both need. Raises Misconfigured or Unavailable."""
@@ -63,7 +70,7 @@ async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
 
         wire = new_wire()
         if settings.broker == "standalone":
-            log = StandaloneLog(wire, settings.partitions)
+            log = StandaloneLog(wire, settings.partitions, Archive(archive_folder(settings)))
             await log.check_partitions()
             yield Shared(wire, new_wire, StandaloneShared(wire, new_wire), log, log, None, None)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack
 
 from prometheus_client import start_http_server
@@ -11,7 +12,7 @@ from agents.books import TopicBooks
 from agents.calibrate import Calibrate
 from agents.lane import LONGEST_STOP_SECONDS, Lane, stop_lanes
 from agents.wiring import Ports
-from cli.parts import Shared, shared_parts
+from cli.parts import Shared, archive_folder, shared_parts
 from cli.process import stop_signal, until_stopped_or_failed
 from cli.watch import LaneWatch
 from runtime.compiled import form
@@ -19,6 +20,7 @@ from runtime.logging import logger
 from runtime.settings import Settings
 from runtime.tasks import cancel_all, retry
 from schemas import topics
+from streams.archive import Archive, Archiver
 from streams.redis_view import RedisView
 from streams.standalone import Follower, StandaloneLog
 
@@ -78,6 +80,15 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
         ),
         asyncio.create_task(watch.watch(source, view.beat)),
     ]
+
+    async def needed(topic: str, partition: int) -> int:
+        """Lanes and calibrate read on from where they stand; the other topics are only looked up."""
+        if topic == topics.INTERACTIONS:
+            return lanes[partition].applied
+        return (await responses.positions(CALIBRATE))[partition] if topic == topics.LEARNING else sys.maxsize
+
+    archiver = Archiver(parts.wire, Archive(archive_folder(settings)), settings.partitions, settings.log_kept, needed)
+    feeding.append(asyncio.create_task(archiver.run(), name="archive"))
     log.info("worker ready", broker="standalone", partitions=settings.partitions, models=form())
     try:
         await until_stopped_or_failed(stop, [*working, calibrating, *feeding, *books.tail.tasks])

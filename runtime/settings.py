@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     worker_metrics_port: int = Field(default=0, ge=0, le=65_535, description="0: the worker serves no metrics page.")
     key: str = Field(default="", description="Development key that clients send as a bearer token.")
     durable: bool = Field(default=False, description="Standalone: write every event to disk before the 202.")
+    log_kept: int = Field(
+        default=20_000,
+        ge=1_000,
+        description="Standalone: how many records of each topic and partition stay in the store; older ones move to files.",
+    )
     checkpoint_seconds: float = Field(default=10.0, gt=0)
     log_format: Literal["pretty", "json"] = "pretty"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -12,26 +12,25 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from msgspec import msgpack
-
 from agents.ports import Batch
 from delivery.ports import Arrival
 from schemas import topics
 from schemas.errors import Misconfigured, Unavailable
 from schemas.interaction import LogRecord, Outgoing
+from streams.archive import Archive
+from streams.entries import encode_headers, record_of
 from streams.keys import PARTITIONS, REMEMBER_SECONDS, SHARED_ENDS, PartitionKeys, remembered_id, shared_topic
 from streams.wire import Scripts, Wire, xread
 
 READ_COUNT = 512
-_encode = msgpack.Encoder().encode
-_decode_headers = msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
 class StandaloneLog:
-    """Topics in one Valkey."""
+    """Topics in one Valkey, and what is older in the archive."""
 
-    def __init__(self, wire: Wire, partitions: int) -> None:
+    def __init__(self, wire: Wire, partitions: int, archive: Archive) -> None:
         self._wire = wire
+        self._archive = archive
         self._scripts = Scripts(wire)
         self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
 
@@ -52,8 +51,11 @@ class StandaloneLog:
 
     async def begin_topic(self, topic: str, partition: int) -> int:
         """The first offset of a topic that is still there."""
+        kept = await asyncio.to_thread(self._archive.begin, topic, partition)
+        if kept is not None:
+            return kept
         first = await self._wire.call("XRANGE", self._keys[partition].topic(topic), "-", "+", "COUNT", 1)
-        return _record(*first[0]).offset if first else 0
+        return record_of(*first[0]).offset if first else 0
 
     async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
         return await self.read_topic(topics.INTERACTIONS, partition, start, limit)
@@ -62,7 +64,10 @@ class StandaloneLog:
         """Records of any partitioned topic from offset `start` on."""
         stream = self._keys[partition].topic(topic)
         entries = await self._wire.call("XRANGE", stream, f"{start + 1}-0", "+", "COUNT", limit)
-        return [_record(name, fields) for name, fields in entries]
+        found = [record_of(name, fields) for name, fields in entries]
+        if found and found[0].offset == start:
+            return found
+        return await asyncio.to_thread(self._archive.read, topic, partition, start, limit) or found
 
     async def end(self, partition: int) -> int:
         return int(await self._wire.call("HGET", self._keys[partition].ends, topics.INTERACTIONS) or 0)
@@ -83,7 +88,7 @@ class StandaloneLog:
         async def one(topic: str, partition: int, places: list[int]) -> None:
             args: list[Any] = [topic]
             for index in places:
-                args += (records[index].key, records[index].value, _encode(records[index].headers))
+                args += (records[index].key, records[index].value, encode_headers(records[index].headers))
             keys = self._keys[partition]
             first = await self._scripts.run("append", [keys.ends, keys.topic(topic)], args)
             for place, index in enumerate(places):
@@ -104,7 +109,7 @@ class StandaloneLog:
             for index in indexes:
                 record, name, body = events[index]
                 key = remembered_id(record.key.decode(), name.hex())
-                args += (key, body, record.key, record.value, _encode(record.headers))
+                args += (key, body, record.key, record.value, encode_headers(record.headers))
             keys = self._keys[partition]
             offsets = await self._scripts.run("take", [keys.ends, keys.topic(topics.INTERACTIONS)], args)
             for index, offset in zip(indexes, offsets, strict=True):
@@ -140,13 +145,13 @@ class StandaloneShared:
         self._scripts = Scripts(wire)
 
     async def append(self, topic: str, key: bytes, value: bytes) -> None:
-        await self._scripts.run("append", [SHARED_ENDS, shared_topic(topic)], [topic, key, value, _encode(())])
+        await self._scripts.run("append", [SHARED_ENDS, shared_topic(topic)], [topic, key, value, encode_headers(())])
 
     async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
         if topic not in self._readers:
             self._readers[topic] = self._reader_of()
         found = await xread(self._readers[topic], {shared_topic(topic): start}, READ_COUNT, wait_seconds)
-        records = [_record(name, fields) for _, entries in found for name, fields in entries]
+        records = [record_of(name, fields) for _, entries in found for name, fields in entries]
         return records, records[-1].offset + 1 if records else start
 
     async def end(self, topic: str) -> int:
@@ -213,7 +218,7 @@ class Follower:
         except Unavailable:
             await asyncio.sleep(0.2)
             return []
-        return [(self._by_stream[s.decode()], [_record(*entry) for entry in entries]) for s, entries in found]
+        return [(self._by_stream[s.decode()], [record_of(*entry) for entry in entries]) for s, entries in found]
 
     def _ack(self, partition: int, last: int, group: str | None) -> Callable[[], None]:
         if group is None:
@@ -229,8 +234,3 @@ class Follower:
 
 def _nothing() -> None:
     return None
-
-
-def _record(name: bytes, fields: Sequence[bytes]) -> LogRecord:
-    _, key, _, value, _, headers = fields
-    return LogRecord(int(name.split(b"-", 1)[0]) - 1, key, value, _decode_headers(headers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -14,6 +15,7 @@ from delivery.ports import Arrival, IngestLog
 from runtime.tasks import retry
 from schemas import topics
 from schemas.interaction import Outgoing
+from streams.archive import Archive
 from streams.kafka.intake import KafkaIntake
 from streams.kafka.log import KafkaLog, KafkaShared
 from streams.kafka.names import Cluster
@@ -37,7 +39,7 @@ class Logs:
 
 
 @pytest.fixture(params=["memory", "standalone", pytest.param("kafka", marks=pytest.mark.kafka)])
-async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
+async def logs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Logs]:
     if request.param == "memory":
         memory = MemoryLog()
         yield Logs(memory, memory, memory, MemoryShared())
@@ -46,7 +48,7 @@ async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
         if request.param == "standalone":
             client = Wire(request.getfixturevalue("empty_valkey").url)
             stack.push_async_callback(client.aclose)
-            log = StandaloneLog(client, 2)
+            log = StandaloneLog(client, 2, Archive(tmp_path))
             yield Logs(log, log, log, StandaloneShared(client, lambda: client))
             return
         cluster: Cluster = request.getfixturevalue("cluster")

@@ -18,13 +18,14 @@ from uuid import uuid4
 from aiokafka import TopicPartition
 
 from agents.ports import EventLog, SharedLog
-from cli.parts import cluster_of
+from cli.parts import archive_folder, cluster_of
 from cli.service import Service, running_service
 from cli.supervisor import Child
 from runtime.settings import Settings
 from schemas import topics
 from schemas.ids import RowId, partition_of
 from simulator.logs import Log
+from streams.archive import Archive
 from streams.kafka.local import LocalKafka
 from streams.kafka.log import KafkaLog, KafkaShared, consumer, log_record
 from streams.kafka.producer import KafkaProducer
@@ -172,10 +173,16 @@ async def reader(running: Running) -> AsyncIterator[Reader]:
         client = Wire(running.redis_url)
         stack.push_async_callback(client.aclose)
         if settings.broker == "standalone":
-            log = StandaloneLog(client, settings.partitions)
+            log = StandaloneLog(client, settings.partitions, Archive(archive_folder(settings)))
 
             async def stream(topic: str) -> list[tuple[int, Any]]:
-                return [(p, r) for p in range(settings.partitions) for r in await log.read_topic(topic, p, 0, 1_000_000)]
+                found: list[tuple[int, Any]] = []
+                for partition in range(settings.partitions):
+                    offset = 0
+                    while page := await log.read_topic(topic, partition, offset, 10_000):
+                        offset = page[-1].offset + 1
+                        found += [(partition, record) for record in page]
+                return found
 
             def another() -> Wire:
                 """A wire that may block: reads of the log must not wait behind one that waits for what is new."""

@@ -18,13 +18,14 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from cli.parts import cluster_of
+from cli.parts import archive_folder, cluster_of
 from cli.service import Service, running_service
 from cli.supervisor import Child
 from runtime.settings import Settings
 from schemas import topics
 from schemas.errors import Unavailable
 from schemas.interaction import Outgoing
+from streams.archive import Archive
 from streams.kafka.local import LocalKafka, Node
 from streams.kafka.producer import KafkaProducer
 from streams.keys import WORKERS, PartitionKeys
@@ -203,7 +204,8 @@ class Stage:
 
     async def _append(self, records: list[Outgoing]) -> None:
         if self.kafka is None:
-            await self._with_wire(lambda wire: StandaloneLog(wire, self.settings.partitions).append(records))
+            archive = Archive(archive_folder(self.settings))
+            await self._with_wire(lambda wire: StandaloneLog(wire, self.settings.partitions, archive).append(records))
             return
         producer = KafkaProducer(cluster_of(self.settings))
         try:
