@@ -147,6 +147,22 @@ def _ack_first(self: Lane, done: Computed) -> None:
 _right_finish = Lane._finish
 
 
+async def _send_first(self: Lane, records: Sequence[LogRecord], *, emit: bool) -> Computed:
+    """Tells the topics what the view may still refuse."""
+    right, sink = self.ports.store.advance, self.ports.sink
+
+    async def advance(partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+        if emit and sink is not None:
+            await sink.send([record for _, record in change.emitted])
+        return await right(partition, expected, change, sent)
+
+    with patch.object(self.ports.store, "advance", advance):
+        return await _right_advance(self, records, emit=emit)
+
+
+_right_advance = Lane.advance
+
+
 async def _sent_whatever_happened(self: Lane, sink: Any, before: asyncio.Task[None] | None, done: Computed) -> None:
     with suppress(Unavailable):
         await sink.send([record for _, record in done.change.emitted])
@@ -409,6 +425,20 @@ async def _rebuilt_behind_a_gateway(world: World) -> None:
     gate.opened.set()
 
 
+async def _released_after_a_death(world: World) -> None:
+    """A worker dies before the view has what it computed; the next one is of another release."""
+    world.append("l0")
+    await world.applied(0)
+    gate = world.trouble.gates["advance"] = Gate()
+    world.append("l1")
+    await gate.reached.wait()
+    assert world.owner is not None
+    await world.owner.kill()
+    world.release()
+    await world.replace_owner(zombie=False)
+    await world.applied(1)
+
+
 BUGS = (
     Bug("no compare-and-set", ((SimStore, "advance_script", _no_compare),), HAUNTED),
     Bug("version taken when computed", ((Lane, "_versions", _newest_versions),), replace(DEADLY, publish=0.3)),
@@ -424,6 +454,7 @@ BUGS = (
         replace(DEADLY, weather=Weather(fail=0.15)),
     ),
     Bug("acknowledged before the sends", ((Lane, "_finish", _ack_first),), replace(FORGETFUL, kill=0.2)),
+    Bug("sends before the script across a release", ((Lane, "advance", _send_first),), schedule=_released_after_a_death),
     Bug("acknowledged on an exception", ((Lane, "_send", _sent_whatever_happened),), ROUGH),
     Bug("batches taken as they come", ((Lane, "_next_records", _whatever_comes),), DEADLY),
     Bug("no replay between view and committed offset", ((recovering, "_catch_up", _no_catch_up),), FORGETFUL),
