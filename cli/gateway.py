@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -32,6 +33,7 @@ STOP_SECONDS = 5
 UNREAD_BYTES = 128 * 1024
 """What the system may hold for a reader who does not read. Left to itself it holds megabytes, a stream."""
 
+UNREAD_SECONDS = 30
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -63,6 +65,11 @@ async def run_gateway(settings: Settings) -> None:
         await _serve(make_app(gateway), settings, stop, hub, [*hub.tasks, *published.tail.tasks, telling])
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn takes a stream that was cut off for a fault of ours; delivery has said so already."""
+    return not record.getMessage().startswith("ASGI callable returned without completing response")
+
+
 class _Server(Server):
     """uvicorn without handlers of its own for signals: this process has them."""
 
@@ -79,6 +86,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as fault:
         raise Misconfigured(f"The gateway cannot listen on {host}:{port} ({fault.strerror}); is it taken?") from None
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: closing waits for the reader; this ends who never reads again
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1_000)
     return listening
 
 
@@ -88,6 +97,7 @@ async def _serve(app: ASGIApp, settings: Settings, stop: asyncio.Event, hub: Hub
     config = Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
                     server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=STOP_SECONDS,
                     backlog=BACKLOG)  # fmt: skip
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listening]), name="http")
     log.info("gateway ready", address=f"http://{settings.host}:{settings.port}")

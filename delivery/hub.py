@@ -45,10 +45,15 @@ class Subscription:
             return
         self._bytes += len(body)
         if self._bytes > MAX_QUEUED_BYTES:
-            self.close()
-            metrics.STREAMS_EVICTED.inc()
+            self.evict()
             return
         self.queue.put_nowait((row, seq, body))
+
+    def evict(self) -> None:
+        """Cut off a reader who does not read; counted once."""
+        if not self.evicted:
+            metrics.STREAMS_EVICTED.inc()
+            self.close()
 
     def close(self) -> None:
         """End the connection after what is queued."""

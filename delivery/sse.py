@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from random import randint
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from delivery.hub import GONE, Hub, Subscription
 from delivery.ports import LiveView
 from delivery.session import Session, read_cursor
 from runtime import metrics
+from runtime.logging import logger
 from schemas.ids import RowId, partition_of
 
 PING_SECONDS = 15
@@ -26,6 +28,7 @@ RETRY_MS = (500, 3_000)
 """How long clients are asked to wait before they come back, each another while, so that a herd does not come at once."""
 
 Delivered = Callable[[bytes], None]
+log = logger(__name__)
 
 
 async def subscribe(rows: list[RowId], last_event_id: str | None, hub: Hub, view: LiveView,
@@ -46,19 +49,24 @@ async def subscribe(rows: list[RowId], last_event_id: str | None, hub: Hub, view
         metrics.STREAMS_RESUMED.inc()
         headers["Mercure-Last-Event-ID"] = last_event_id if complete else "gap"
     frames = _frames(session, missed, subscription, view, partitions, delivered)
-    return Topic(frames, leave, headers)
+    return Topic(frames, leave, subscription.evict, headers)
 
 
 class Topic(EventSourceResponse):
     """A subscription as a response; whatever ends it, the hub forgets it."""
 
-    def __init__(self, frames: AsyncIterator[ServerSentEvent], leave: Callable[[], None], headers: dict[str, str]) -> None:
+    def __init__(self, frames: AsyncIterator[ServerSentEvent], leave: Callable[[], None], evict: Callable[[], None],
+                 headers: dict[str, str]) -> None:  # fmt: skip
         super().__init__(frames, ping=PING_SECONDS, headers=headers, sep="\n", send_timeout=SLOW_READER_SECONDS)
         self._leave = leave
+        self._evict = evict
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            self._evict()  # the server closes what is not complete; the client comes back with its cursor
+            log.info("a reader who does not read was cut off")
         finally:
             self._leave()
 

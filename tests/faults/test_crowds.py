@@ -111,6 +111,7 @@ class Stream:
             while line := (await reader.readline()).decode().strip():
                 if line.startswith("HTTP/1.1") and " 200 " not in line:
                     raise ConnectionError(line)
+                self.gaps += line.lower() == "mercure-last-event-id: gap"
             while line := (await reader.readline()).decode():
                 name, _, value = line.strip().partition(": ")
                 if name == "id":
