@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from aiokafka import ConsumerRecord
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from mode.services import Service
@@ -63,7 +65,9 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
         if records is None or self.should_stop:
             return
         if not self.flow_active:
-            await self.perform_seek()
+            # One rebalance may overtake another and take what is sought here; the newer one begins at what is committed.
+            with suppress(IllegalStateError):
+                await self.perform_seek()
             return
         for tp, batch in records.items():
             if not batch or not self.flow_active or self.app.consumer_generation_id != generation:
