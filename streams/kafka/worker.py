@@ -95,7 +95,7 @@ class KafkaWorker:
             topic_disable_leader=True,
             broker_session_timeout=6.0,
             broker_rebalance_timeout=6.0,
-            broker_heartbeat_interval=1.0,
+            broker_heartbeat_interval=0.3,  # who hears late of a rebalance makes the others wait
             broker_commit_interval=1.0,
             broker_max_poll_records=10_000,  # all that was fetched
             consumer_auto_offset_reset="earliest",
