@@ -19,6 +19,7 @@ import structlog
 
 from benchmarks import service_plots
 from runtime.logging import set_up_logging
+from tests.faults import disk
 from tests.faults.chaos import under_fire
 from tests.faults.network import missing
 from tests.faults.stage import faults_of
@@ -41,12 +42,15 @@ def ledger(broker: str, kills: int, seed: int) -> dict[str, Any]:
     if broker == "kafka" and lack:
         print(f"No network faults: {lack}.", flush=True)
     random = Random(seed)
-    kinds = faults_of(broker, network=lack is None)
+    room = disk.missing()
+    if room:
+        print(f"No full disks: {room}.", flush=True)
+    kinds = faults_of(broker, network=lack is None, disk=room is None)
     faults = [kinds[n % len(kinds)] for n in range(kills)]
     random.shuffle(faults)
     with tempfile.TemporaryDirectory(prefix="segue-ledger-") as folder:
         rate = int(os.environ.get("RATE", "220"))
-        return under_fire(broker, Path(folder), faults, rate=rate, seed=seed, network=lack is None,
+        return under_fire(broker, Path(folder), faults, rate=rate, seed=seed, network=lack is None, disk=room is None,
                           told=lambda line: print(line, flush=True))  # fmt: skip
 
 

@@ -20,9 +20,10 @@ PROBE_PAUSE_SECONDS = 0.05
 
 
 def under_fire(broker: str, folder: Path, faults: Sequence[str], *, rate: int = 200, seed: int = 1, brokers: int = 3,
-               network: bool = False, told: Callable[[str], None] = print) -> dict[str, Any]:  # fmt: skip
+               network: bool = False, disk: bool = False,
+               told: Callable[[str], None] = print) -> dict[str, Any]:  # fmt: skip
     """Run `faults` in their order while events flow. Returns the counts of the contract."""
-    with stage(broker, folder, Random(seed), brokers=brokers, network=network) as place:
+    with stage(broker, folder, Random(seed), brokers=brokers, network=network, disk=disk) as place:
         return asyncio.run(tended(place.service, _run(place, faults, rate, seed, told)))
 
 

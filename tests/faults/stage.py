@@ -32,10 +32,13 @@ from streams.keys import WORKERS, PartitionKeys
 from streams.standalone import StandaloneLog
 from streams.wire import Wire
 from tests.factories import HEADERS
+from tests.faults.disk import full, small_disk
 from tests.faults.network import Network
 
 SESSION_SECONDS = 6.0
 JOIN_SECONDS = 40.0
+FULL_SECONDS = 3.0
+DISK_SIZE = "4g"
 POISON = (b"", b"{", b"\x00" * 40, b'{"stamp": 1}', b"[]", b"\xff\xfe", b'{"event": {"id": "x"}}')
 
 
@@ -48,6 +51,7 @@ class Stage:
     kafka: LocalKafka | None
     network: Network | None
     random: Random
+    disk: Path | None = None
     joins_without_share: int = 0
 
     @property
@@ -155,6 +159,12 @@ class Stage:
 
         await self._with_wire(flip)
 
+    async def fill_disk(self) -> None:
+        """24: the file system of the store is full for a while."""
+        assert self.disk is not None
+        with full(self.disk):
+            await asyncio.sleep(FULL_SECONDS)
+
     async def _with_wire(self, work: Callable[[Wire], Awaitable[Any]]) -> None:
         wire = Wire(self.redis_url)
         try:
@@ -245,11 +255,13 @@ BOTH = ("kill_worker", "kill_gateway", "kill_both", "stop_worker", "freeze_worke
         "later_schema")  # fmt: skip
 KAFKA = ("store_forgets", "wipe_store", "kill_broker", "kill_brokers", "add_worker", "remove_worker")
 NETWORK = ("cut_worker", "cut_one_broker", "slow_network")
+DISK = ("fill_disk",)
 
 
-def faults_of(broker: str, network: bool) -> tuple[str, ...]:
+def faults_of(broker: str, *, network: bool, disk: bool) -> tuple[str, ...]:
     """The faults that can be injected there."""
-    return BOTH + (KAFKA if broker == "kafka" else ()) + (NETWORK if broker == "kafka" and network else ())
+    on_kafka = KAFKA + (NETWORK if network else ())
+    return BOTH + (on_kafka if broker == "kafka" else ()) + (DISK if disk else ())
 
 
 def _signal(child: Child, number: int) -> None:
@@ -258,11 +270,16 @@ def _signal(child: Child, number: int) -> None:
 
 
 @contextmanager
-def stage(broker: str, folder: Path, random: Random, *, brokers: int = 3, network: bool = False) -> Iterator[Stage]:
-    """Start everything; stop it at the end. `network`: one worker lives in a network namespace of its own."""
+def stage(broker: str, folder: Path, random: Random, *, brokers: int = 3, network: bool = False,
+          disk: bool = False) -> Iterator[Stage]:  # fmt: skip
+    """Start everything; stop it at the end.
+
+    `network`: one worker lives in a network namespace of its own; `disk`: the data have a file system of their own.
+    """
     given: dict[str, Any] = {"data": folder / "d", "port": 0, "log_level": "error", "broker": broker}
     with ExitStack() as stack:
         kafka, net = None, None
+        small = stack.enter_context(small_disk(folder / "d", DISK_SIZE)) if disk else None
         if broker == "kafka":
             net = stack.enter_context(Network.made(brokers)) if network else None
             kafka = LocalKafka(folder / "kafka", size=brokers, hosts=net.hosts if net else ())
@@ -281,4 +298,4 @@ def stage(broker: str, folder: Path, random: Random, *, brokers: int = 3, networ
         while time.monotonic() < settled:
             service.tend()
             time.sleep(0.2)
-        yield Stage(service, settings, kafka, net, random)
+        yield Stage(service, settings, kafka, net, random, small)

@@ -6,10 +6,7 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,8 +21,8 @@ from streams.kafka.local import missing_tools
 from streams.wire import Wire
 from tests.e2e.harness import Running, reader, running, until
 from tests.factories import course_json
+from tests.faults import disk, network
 from tests.faults.chaos import under_fire
-from tests.faults.network import missing
 from tests.faults.stage import Stage, faults_of, stage
 from tests.require import need
 
@@ -150,46 +147,30 @@ def test_a_broker_that_is_gone_means_503_and_never_a_false_202(tmp_path: Path) -
         asyncio.run(tended(place.service, go()))
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, so small that it fills up."""
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True,
-                             check=False)  # fmt: skip
-    need("mount", None if mounted.returncode == 0 else "mounting a small file system needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 if ALL:
+    NETWORK, DISK = network.missing() is None, disk.missing() is None
 
-    @pytest.mark.parametrize("fault", faults_of("standalone", network=False))
+    @pytest.mark.parametrize("fault", faults_of("standalone", network=False, disk=DISK))
     def test_every_fault_standalone(tmp_path: Path, fault: str) -> None:
-        check(under_fire("standalone", tmp_path, (fault, fault)))
+        check(under_fire("standalone", tmp_path, (fault, fault), disk=DISK))
 
-    @pytest.mark.parametrize("fault", faults_of("kafka", network=missing() is None))
+    @pytest.mark.parametrize("fault", faults_of("kafka", network=NETWORK, disk=DISK))
     def test_every_fault_on_kafka(tmp_path: Path, fault: str) -> None:
-        check(under_fire("kafka", tmp_path, (fault, fault), network=missing() is None))
+        check(under_fire("kafka", tmp_path, (fault, fault), network=NETWORK, disk=DISK))
 
     def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
-        with small_disk(tmp_path / "disk", "16m") as disk, stage("standalone", disk, Random(1)) as place:
+        need("mount", disk.missing())
+        with disk.small_disk(tmp_path / "disk", "16m") as small, stage("standalone", small, Random(1)) as place:
 
             async def go() -> None:
                 await publish(place)
                 assert (await asyncio.to_thread(post, place, "ana")).status_code == 202
-                ballast = disk / "ballast"
-                with ballast.open("wb") as full, suppress(OSError):
-                    while True:
-                        full.write(b"x" * 65_536)
-                        full.flush()
-                statuses = set[int]()
-                for number in range(60):
-                    statuses.add((await asyncio.to_thread(post, place, f"l{number}")).status_code)
-                    await asyncio.sleep(0.05)
+                with disk.full(small):
+                    statuses = set[int]()
+                    for number in range(60):
+                        statuses.add((await asyncio.to_thread(post, place, f"l{number}")).status_code)
+                        await asyncio.sleep(0.05)
                 assert 503 in statuses and statuses <= {202, 503}
-                ballast.unlink()
 
                 async def accepted() -> bool:
                     return (await asyncio.to_thread(post, place, "ana")).status_code == 202

@@ -1,0 +1,81 @@
+"""The batching transport by itself: who has no room is paused, and one rebalance may overtake another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
+
+from streams.kafka.transport import BatchingConsumer
+
+Consumer: Any = BatchingConsumer
+FULL, FREE = TopicPartition("interactions", 0), TopicPartition("interactions", 1)
+
+
+class Broker:
+    """What aiokafka's consumer knows of its partitions."""
+
+    def __init__(self) -> None:
+        self.held: set[TopicPartition] = set()
+
+    def assignment(self) -> set[TopicPartition]:
+        return {FULL, FREE}
+
+    def paused(self) -> set[TopicPartition]:
+        return set(self.held)
+
+    def pause(self, *places: TopicPartition) -> None:
+        self.held |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        self.held -= set(places)
+
+
+class Standing:
+    """As much of Faust's consumer as `getmany` needs, in the middle of a rebalance."""
+
+    consumer_generation_id = 1
+    should_stop = False
+    flow_active = False
+
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self.rooms = {FULL.partition: False, FREE.partition: True}
+        self.app = self
+        self.sought = 0
+
+    @property
+    def _thread(self) -> Standing:
+        return self
+
+    def _ensure_consumer(self) -> Broker:
+        return self.broker
+
+    def room(self, topic: str, partition: int) -> bool:
+        return self.rooms[partition]
+
+    def _hold_those_without_room(self) -> bool:
+        return bool(Consumer._hold_those_without_room(self))
+
+    async def _wait_next_records(self, timeout: float) -> tuple[dict[Any, Any], None]:
+        return {FREE: ["a record that the rebalance takes away"]}, None
+
+    async def perform_seek(self) -> None:
+        self.sought += 1
+        raise IllegalStateError("No current assignment")
+
+
+def test_who_has_no_room_is_paused_until_there_is_some() -> None:
+    standing = Standing()
+    assert standing._hold_those_without_room() and standing.broker.held == {FULL}
+    standing.rooms = {FULL.partition: True, FREE.partition: False}
+    assert standing._hold_those_without_room() and standing.broker.held == {FREE}
+    standing.rooms = {FULL.partition: True, FREE.partition: True}
+    assert not standing._hold_those_without_room() and standing.broker.held == set()
+
+
+async def test_a_rebalance_that_takes_what_is_sought_does_not_end_the_worker() -> None:
+    standing = Standing()
+    taken = [each async for each in Consumer.getmany(standing, 1.0)]
+    assert taken == [] and standing.sought == 1
