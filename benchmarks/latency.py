@@ -189,7 +189,7 @@ async def measure(broker: str, segue: Service, edge: Service, settings: Settings
         found: dict[str, Any] = {}
         for rate in RATES:
             found[str(rate)] = await _rounds(broker, systems, rate, rounds, seconds)
-        found["idle"] = await _idle(broker, *systems[0], idle)
+        found["idle"] = await _idle(broker, systems[0], systems[2], idle)
         return found
 
 
@@ -241,16 +241,28 @@ async def _rounds(broker: str, systems: list[tuple[Target, Send]], rate: int, ro
     return report
 
 
-async def _idle(broker: str, target: Target, send: Send, times: int) -> dict[str, Any]:
-    """First events after pauses of 5 to 30 s."""
-    random, found = Random(2), list[float]()
+async def _idle(broker: str, ours: tuple[Target, Send], echo: tuple[Target, Send], times: int) -> dict[str, Any]:
+    """First events after pauses of 5 to 30 s; half as many of the echo, which shows what the machine takes to wake up."""
+    random, found, theirs = Random(2), list[float](), list[float]()
+    longest = 30 if times >= 20 else 8
     for number in range(times):
-        await asyncio.sleep(random.uniform(5, 30 if times >= 20 else 8))
-        target.latencies_ms.clear()
-        await target.load(send, 1, 1.0)
-        found.append(target.latencies_ms[0])
-        print(f"  {broker} first event after idle {number + 1} of {times}: {found[-1]:.1f} ms", flush=True)
-    return {"median": round(median(found), 2), "max": round(max(found), 2), "pauses": times}
+        found.append(await _first_after(random.uniform(5, longest), *ours))
+        told = f"  {broker} first event after idle {number + 1} of {times}: {found[-1]:.1f} ms"
+        if number % 2 == 0:
+            theirs.append(await _first_after(random.uniform(5, longest), *echo))
+            told += f", echo {theirs[-1]:.1f}"
+        print(told, flush=True)
+    return {
+        "median": round(median(found), 2), "max": round(max(found), 2), "pauses": times,
+        "echo_median": round(median(theirs), 2), "echo_max": round(max(theirs), 2),
+    }  # fmt: skip
+
+
+async def _first_after(seconds: float, target: Target, send: Send) -> float:
+    await asyncio.sleep(seconds)
+    target.latencies_ms.clear()
+    await target.load(send, 1, 1.0)
+    return target.latencies_ms[0]
 
 
 def run_broker(broker: str, rounds: int, seconds: float, idle: int) -> dict[str, Any]:

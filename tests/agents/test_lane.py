@@ -144,6 +144,24 @@ async def test_poison_is_rejected_and_its_partition_moves_on(world: World) -> No
     assert len(world.sent(topics.DECISIONS)) == 39
 
 
+async def test_a_row_that_would_be_too_large_is_refused_and_stays_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.step.MAX_BYTES", 400)
+    await world.write(*(interaction(n, item=f"i{n}", learner=("ana", "bo")[n == 29]) for n in range(30)))
+    async with world.lane() as lane:
+        lane.offer(world.batch(0, 30))
+        await world.until_acked(29)
+        await lane.stop()
+        await until(lambda: not world.store.parts[0].outbox)
+    refused = [decode_reject(each.value) for each in world.sent(topics.REJECTS)]
+    assert refused and {each.code for each in refused} == {"row_too_large"}
+    assert len(world.sent(topics.DECISIONS)) == 30 - len(refused) > 2
+    rows = world.store.parts[0].rows
+    assert all(len(row.packed or b"") <= 400 for row in rows.values()) and len(rows) == 2
+    await world.check_against_reference()
+
+
 async def test_a_flood_of_poison_halts_the_partition_and_says_how_to_go_on(world: World) -> None:
     await world.write(*(interaction(n) for n in range(60)))
     log = world.log.partitions[topics.INTERACTIONS, 0]

@@ -25,13 +25,14 @@ from runtime.settings import Settings
 from schemas import topics
 from schemas.errors import Unavailable
 from schemas.interaction import Outgoing
+from simulator.client import Client
 from streams.archive import Archive
 from streams.kafka.local import LocalKafka, Node
 from streams.kafka.producer import KafkaProducer
 from streams.keys import WORKERS, PartitionKeys
 from streams.standalone import StandaloneLog
 from streams.wire import Wire
-from tests.factories import HEADERS
+from tests.factories import HEADERS, event_json
 from tests.faults.disk import full, small_disk
 from tests.faults.network import Network
 
@@ -39,6 +40,7 @@ SESSION_SECONDS = 6.0
 JOIN_SECONDS = 40.0
 FULL_SECONDS = 3.0
 DISK_SIZE = "4g"
+WIDE = 25_000
 POISON = (b"", b"{", b"\x00" * 40, b'{"stamp": 1}', b"[]", b"\xff\xfe", b'{"event": {"id": "x"}}')
 
 
@@ -212,6 +214,12 @@ class Stage:
         partition = self.random.randrange(self.settings.partitions)
         await self._append([Outgoing(topics.INTERACTIONS, partition, b"later", b'{"event": {}}', (("schema", b"2"),))])
 
+    async def oversized_row(self) -> None:
+        """18: an answer that would make its row larger than rows may be."""
+        async with Client(self.service.url, self.service.key) as client:
+            await client.publish(wide_course())
+            await client.send(event_json(str(uuid4()), course="wide", learner="wide", segment="all"))
+
     async def _append(self, records: list[Outgoing]) -> None:
         if self.kafka is None:
             archive = Archive(archive_folder(self.settings))
@@ -251,8 +259,15 @@ class Stage:
         self.network.quick()
 
 
+def wide_course() -> dict[str, Any]:
+    """One segment with so many skills that no row can hold them."""
+    names = [f"k{number}" for number in range(WIDE)]
+    segment = {"id": "all", "skills": dict.fromkeys(names, 1.0), "repeatable": True}
+    return {"id": "wide", "version": "1", "skills": [{"id": name} for name in names], "segments": [segment]}
+
+
 BOTH = ("kill_worker", "kill_gateway", "kill_both", "stop_worker", "freeze_worker", "kill_store", "corrupt_row", "poison",
-        "later_schema")  # fmt: skip
+        "later_schema", "oversized_row")  # fmt: skip
 KAFKA = ("store_forgets", "wipe_store", "kill_broker", "kill_brokers", "add_worker", "remove_worker")
 NETWORK = ("cut_worker", "cut_one_broker", "slow_network")
 DISK = ("fill_disk",)
