@@ -39,7 +39,7 @@ from tests.faults.network import Network
 SESSION_SECONDS = 6.0
 JOIN_SECONDS = 40.0
 FULL_SECONDS = 3.0
-DISK_SIZE = "4g"
+DISK_SIZE = "4G"
 WIDE = 25_000
 POISON = (b"", b"{", b"\x00" * 40, b'{"stamp": 1}', b"[]", b"\xff\xfe", b'{"event": {"id": "x"}}')
 

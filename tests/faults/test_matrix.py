@@ -160,7 +160,7 @@ if ALL:
 
     def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
         need("mount", disk.missing())
-        with disk.small_disk(tmp_path / "disk", "16m") as small, stage("standalone", small, Random(1)) as place:
+        with disk.small_disk(tmp_path / "disk", "64M") as small, stage("standalone", small, Random(1)) as place:
 
             async def go() -> None:
                 await publish(place)
