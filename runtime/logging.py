@@ -9,6 +9,34 @@ from typing import Any
 import structlog
 
 NOISY = ("aiokafka", "faust", "mode", "uvicorn", "asyncio", "httpx")
+REPEAT_SECONDS = 10.0
+MOST_KINDS = 1_000
+
+
+class Repeats(logging.Filter):
+    """Lets a line of a library through once in REPEAT_SECONDS, then says how many like it were held back.
+
+    A broker that is away for a minute makes tens of thousands. Tracebacks always pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info or not record.name.startswith(NOISY):
+            return True
+        kind = (record.name, record.levelno, str(record.msg))
+        until, held = self._kinds.get(kind, (0.0, 0))
+        if record.created < until:
+            self._kinds[kind] = (until, held + 1)
+            return False
+        if len(self._kinds) >= MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = (record.created + REPEAT_SECONDS, 0)
+        if held:
+            record.msg = f"{record.msg} (and {held:,} like it before)"
+        return True
 
 
 def set_up_logging(part: str, log_format: str, level: str) -> None:
@@ -16,6 +44,8 @@ def set_up_logging(part: str, log_format: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
