@@ -23,6 +23,7 @@ from typing import Any
 import redis
 
 from runtime.logging import logger
+from schemas.errors import Unavailable
 
 log = logger("segue.engine")
 
@@ -68,19 +69,23 @@ class Keeper:
                 try:
                     self.sync()
                     self.rewrite_if_grown()
-                except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
+                except (redis.ConnectionError, redis.TimeoutError):
                     continue
         except BaseException as fault:
             self.fault = fault
 
     def sync(self) -> None:
-        """Bring the file to disk. OSError ends the keeper: what the kernel then drops had been acknowledged."""
+        """Bring the file to disk. Raises Unavailable, which ends the keeper: what the kernel drops then was acknowledged."""
         newest = max(self._folder.glob("*.incr.aof"), key=_sequence, default=None)
         if newest is None:
             return
         file = os.open(newest, os.O_RDONLY)
         try:
             os.fsync(file)
+        except OSError as fault:
+            raise Unavailable(
+                "engine", f"{newest} cannot be brought to disk ({fault.strerror}); look at the disk"
+            ) from fault
         finally:
             os.close(file)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from schemas.errors import Unavailable
 from streams import appendonly
 from streams.engine import Engine
 
@@ -161,7 +162,7 @@ def test_a_disk_that_does_not_sync_is_said(disk: Disk, monkeypatch: pytest.Monke
         time.sleep(0.01)
     keeper.stop()
     disk.engine.keeper.fault = keeper.fault
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(Unavailable, match="Input/output error"):
         disk.engine.tend()
     disk.engine.keeper.fault = None
     monkeypatch.undo()
