@@ -21,7 +21,7 @@ def missing() -> str | None:
 
 
 def _mounted(folder: Path, size: str) -> bool:
-    """ext4 in a file. Not tmpfs: a kernel was seen to leave zeros there in a file that grew while another could not."""
+    """ext4 in a file, which is nearer to a disk than tmpfs."""
     folder.mkdir(parents=True)
     image = folder.with_suffix(".ext4")
     commands = (
