@@ -20,6 +20,7 @@ from delivery.ports import LiveView
 from delivery.session import Session, read_cursor
 from runtime import metrics
 from runtime.logging import logger
+from runtime.tasks import retry
 from schemas.ids import RowId, partition_of
 
 PING_SECONDS = 15
@@ -126,5 +127,6 @@ async def _between(session: Session, row: str, seq: int, view: LiveView, partiti
     if told >= seq - 1:
         return ()
     owner = RowId.parse(row)
-    tail = await view.tail(partition_of(owner.tenant, owner.learner, partitions), row, told)
+    partition = partition_of(owner.tenant, owner.learner, partitions)
+    tail = await retry(lambda: view.tail(partition, row, told))
     return [(each, body) for each, body in tail.bodies if each < seq]

@@ -147,7 +147,7 @@ class World:
                     await schedule(self)
                 while len(self.log.records) < self.plan.events:
                     await self._step()
-                await self._clear_up()
+                await self._clear_up(reading)
         except TimeoutError:
             raise Violation("the run hangs") from None
         finally:
@@ -239,7 +239,7 @@ class World:
         await asyncio.sleep(self.random.choice((0.0, 0.01, 0.5)))
         self.owner = Worker(self)
 
-    async def _clear_up(self) -> None:
+    async def _clear_up(self, reading: list[asyncio.Task[None]]) -> None:
         """No more faults and no restart: everything must come right by itself."""
         self.trouble.weather.fail = self.trouble.weather.late = 0.0
         self.calm = True
@@ -250,6 +250,9 @@ class World:
             await asyncio.sleep(0.1)
             assert self.owner is not None
             self.owner.check()
+            for reader in reading:
+                if reader.done():
+                    raise Violation(f"a subscriber was cut off: {reader.exception()!r}")
             end = len(self.log.records)
             view = self.store.view
             if view.applied == str(end - 1) and self.log.commit == end and not view.outbox and self._all_told():
