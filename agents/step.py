@@ -14,10 +14,11 @@ from agents import chain
 from models import control, policy, probe
 from models.control import Obeyed
 from models.explain import reply, runner_up, sentence, top_terms
+from models.features import states_of
 from models.gain import View
 from models.population import Population
 from models.response import Heard, Response, Where, hear, lesson, rated
-from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
+from models.row import COMPLETED, MAX_BYTES, NO_BELIEF, UNKNOWN, Row
 from schemas.codec import encode_json
 from schemas.course import Course, Segment
 from schemas.decision import Decision, LearningRecord, Question
@@ -27,7 +28,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 5
+ENGINE = 6
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -128,12 +129,22 @@ def _update(row: Row, told: _Told) -> View:
 def _hear(row: Row, told: _Told) -> None:
     event = told.record.event
     assert event.segment is not None and event.item is not None and event.correct is not None
-    known = event.segment in told.course.by_id  # a segment of an older version teaches about learner and item only
-    skills = told.course.skills_of(event.segment, event.item) if known else []
+    segment = told.course.by_id.get(event.segment)  # one of an older version teaches about learner and item only
+    skills = told.course.skills_of(event.segment, event.item) if segment is not None else []
     told.answer = Response(event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints)
+    if segment is not None:
+        view = View(row, told.course, told.population, max(told.at_ms, row.last_at_ms))
+        weights = [segment.skills.get(name, 1.0) for name in skills]
+        told.answer = told.answer._replace(weights=weights, difficulty=segment.difficulty, beliefs=_beliefs(view, skills))
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)
+
+
+def _beliefs(view: View, skills: list[str]) -> list[bytes]:
+    """What is believed of each skill: as the row has it, or as a belief starts."""
+    known = [state.known for state in states_of(view.row, skills)]
+    return [view.start(name) if each == NO_BELIEF else each for name, each in zip(skills, known, strict=True)]
 
 
 def _decide(row: Row, view: View, told: _Told) -> Decision:

@@ -1,11 +1,12 @@
 """What a segment is worth to a learner now: expected gain in mastery per expected minute, as signed parts.
 
     known = mastery between GUESSED and DONE, as a share
-    gain = sum over skills of weight x (1 - known) x readiness x fit x (1 + .25 x skills that build on it) x wanted
+    gain = sum over skills of weight x (1 - known) x growth x readiness x fit x (1 + .25 x skills that build on it) x wanted
     score = gain / minutes x .85^seen x priority x quality
 
 Mastery is the probability of answering a typical item of the skill right; who guesses gets some right, who knows slips, so
-only what lies between counts. Readiness is how far the skills are known that this one builds on. A segment fits who answers
+only what lies between counts. Growth: where levels mean anything, who knows next to nothing of a skill gains less of it, up
+to half known. Readiness is how far the skills are known that this one builds on. A segment fits who answers
 about two in three of its questions right; who wants to go slower is given easier ones. How deep that cuts depends on whether
 the author's levels mean anything (models.levels). Wanted is what goal and work context ask
 for. Quality is the population's. The factors are those of the policy page of the design.
@@ -18,6 +19,7 @@ from __future__ import annotations
 from math import log
 from typing import Final, NamedTuple
 
+from models.belief import start
 from models.mastery import masteries
 from models.plan import Entry, Learned, Plan, learned_of, plan_of
 from models.population import Population
@@ -34,6 +36,10 @@ FITTING_BY_PACE: Final = (0.75, 1.5, 0.0)
 GUESSED: Final = 0.25
 DONE: Final = 0.9
 UNREADY: Final = 0.25
+UNGROWN: Final = 0.16
+GROWN: Final = 0.42
+"""Growth at nothing known, and how much is known where it is whole."""
+
 LEAST_LEFT: Final = 0.02
 UNFIT: Final = 0.9
 """The share of a gain that is lost where a segment does not fit at all and levels are trusted wholly."""
@@ -61,6 +67,10 @@ class View:
     def mastery(self, skill: str) -> float:
         """Probability of a right answer to a typical item of `skill`, now."""
         return self.masteries[self.plan.skill_places[skill]]
+
+    def start(self, skill: str) -> bytes:
+        """What to believe of a skill before its first answer: see models.belief."""
+        return start(self.mastery(skill), self.learned.effects.middle)
 
     def known(self, skill: str) -> float:
         """Mastery as a share of the way from guessing to done."""
@@ -90,16 +100,18 @@ class View:
 
 
 def _gains(view: View) -> list[float]:
-    plan, row = view.plan, view.row
+    plan, row, trust = view.plan, view.row, view.learned.trust
     known = [_share(mastery) for mastery in view.masteries]
     left: list[float] = []
     for place, share in enumerate(known):
         missing = 1.0 - share
         missing = (missing if missing > LEAST_LEFT else LEAST_LEFT) * plan.ahead[place]
+        if share < GROWN:
+            missing *= 1.0 - trust * (1.0 - UNGROWN) * (1.0 - share / GROWN)
         bases = plan.bases[place]
         left.append(missing * _readiness(known, bases) if bases else missing)
     _add_wishes(view, left)
-    depth: float = UNFIT * view.learned.trust
+    depth: float = UNFIT * trust
     if depth == 0.0:
         return [left[pair.skill] for pair in plan.pairs]
     fitting: float = FITTING_BY_PACE[row.pace_choice]

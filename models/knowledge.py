@@ -15,7 +15,7 @@ from operator import mul
 from typing import Final, NamedTuple, Protocol
 
 from models.features import features, sigmoid, skills_key, states_of, tenths
-from models.row import START_VARIANCE, Row, SkillState, bounded, count
+from models.row import MOST_MET, START_VARIANCE, Row, SkillState, bounded, count
 from models.sums import total
 from schemas.ids import hash32
 from schemas.population import ItemValues
@@ -90,7 +90,7 @@ def learn(row: Row, predicted: Prediction, item: str, skills: Sequence[str], cor
         state.last, state.last_try, state.recent = moment or state.last, tried, recent_with(state.recent, correct, 3)
     key, name = hash32(item), skills_key(skills) if skills else 0
     met = row.items.touch(key)
-    met.wins, met.tries = _counted(met.wins, met.tries, correct, 255)
+    met.wins, met.tries = _counted(met.wins, met.tries, correct, MOST_MET)
     met.last, met.last_try, met.recent = moment or met.last, tried, recent_with(met.recent, correct, 2)
     row.run = min(row.run + 1, 255) if name == row.last_skills else 1
     row.last_skills, row.last_item, row.last_answer = name, key, moment or row.last_answer

@@ -1,17 +1,20 @@
 """Mastery: the probability of a right answer to a typical, never met item of a skill, for all skills of a course at once.
 
-It is what `models.knowledge.predict` says for `item` None, with what a typical item of the course adds to the logit: easy
-items are met first, so one of which nothing is known counts as easier than the course is. What all skills share of the
-logit is summed once, and what the population says of a skill is looked up once for each way in which it was practised
-lately.
+Of a skill that the learner practises it is what `models.belief` says, less what the population says is forgotten since. Of
+any other it is what `models.knowledge.predict` says for `item` None, with what a typical item of the course adds to the
+logit: easy items are met first, so one of which nothing is known counts as easier than the course is. What all skills share
+of the logit is summed once, and what the population says of a skill is looked up once for each way in which it was
+practised lately.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log, log1p
 from operator import mul
 from typing import Final
 
+from models import belief
 from models.features import (
     LAST_GAP,
     NAMES,
@@ -30,11 +33,14 @@ from models.features import (
     tenths,
 )
 from models.population import NEW_SKILL, Population
-from models.row import NONE_YET, Row
+from models.row import NO_BELIEF, NONE_YET, Row
 from models.sums import total
 from schemas.ids import hash32
 
 UNPRACTISED: Final = -1.0
+RESTED: Final = log1p(3600.0) / 5.0
+"""A gap of an hour, as `gap_since` gives it: within it nothing counts as forgotten."""
+
 OF_LEARNER: Final = tuple(
     NAMES.index(name)
     for name in ("bias", "item_first_seen", "all_wins", "all_fails", "all_log_ratio", "all_residual_fast",
@@ -46,12 +52,27 @@ OF_SKILL: Final = tuple(
 
 
 class SkillEffects:
-    """What a version of the population says of some skills. It remembers what it was asked. `typical`: see models.levels."""
+    """What a version of the population says of some skills. It remembers what it was asked. `typical`: see models.levels.
+    `right`: the chance of a right answer at each level of a belief, for an item of `middle` difficulty."""
 
-    __slots__ = ("_known", "_names", "_new", "_population", "bins", "of_learner", "of_skill", "places", "typical")
+    __slots__ = (
+        "_known",
+        "_names",
+        "_new",
+        "_population",
+        "bins",
+        "middle",
+        "of_learner",
+        "of_skill",
+        "places",
+        "right",
+        "typical",
+    )
 
-    def __init__(self, names: Sequence[str], population: Population, typical: float = 0.0) -> None:
+    def __init__(self, names: Sequence[str], population: Population, typical: float = 0.0, middle: float = 0.5) -> None:
         self.typical = typical
+        self.middle = middle
+        self.right = belief.chances(middle)
         self._names, self._population = names, population
         self._known: dict[int, float] = {}
         self._new: dict[int, list[float]] = {}
@@ -59,6 +80,13 @@ class SkillEffects:
         self.of_learner = tuple(population.weights[place] for place in OF_LEARNER)
         self.of_skill = tuple(population.weights[place] for place in OF_SKILL)
         self.bins = population.bins[SKILL_GAP]
+
+    def forgotten(self, gap: float) -> float:
+        """What a gap since practice takes from the logit: never positive."""
+        if gap <= RESTED:
+            return 0.0
+        lost: float = self.of_skill[4] * (gap - RESTED) + self.bins[gap_bin(gap)] - self.bins[gap_bin(RESTED)]
+        return lost if lost < 0.0 else 0.0
 
     def common(self, last_gap: float) -> float:
         """What no skill has a part in, but for the dense features."""
@@ -98,10 +126,14 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int) -> list[float]:
     known = [UNPRACTISED] * len(new)
     w_wins, w_fails, w_ratio, w_residual, w_gap = effects.of_skill
     w_wins, w_fails = w_wins + w_ratio, w_fails - w_ratio
-    for key, theta, _, residual, won, tries, last, _, recent in row.skills.every():
+    for key, theta, _, residual, won, tries, last, _, recent, believed in row.skills.every():
         place = places.get(key)
-        if place is not None and tries:
-            gap = gap_since(moment, last)
+        if place is None or not tries:
+            continue
+        gap = gap_since(moment, last)
+        if believed != NO_BELIEF:
+            known[place] = _less(belief.mastery(believed, effects.right), effects.forgotten(gap))
+        else:
             logit = common + theta + w_wins * log_count(won) + w_fails * log_count(tries - won) + w_residual * residual
             logit += w_gap * gap + bins[gap_bin(gap)] + effects.of(place, recent, count_bin(tries), lately)
             known[place] = sigmoid(logit)
@@ -109,3 +141,8 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int) -> list[float]:
         if known[place] == UNPRACTISED:
             known[place] = sigmoid(common + effect)
     return known
+
+
+def _less(mastery: float, forgotten: float) -> float:
+    """A mastery after its logit lost something."""
+    return mastery if forgotten == 0.0 else sigmoid(log(mastery / (1.0 - mastery)) + forgotten)

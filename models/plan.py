@@ -118,7 +118,7 @@ class Learned:
         self.rates: list[float] = [
             rate * quality(population, entry.segment.id) for rate, entry in zip(plan.rates, plan.entries, strict=True)
         ]
-        self.effects = SkillEffects(list(plan.skill_places), population, levels.typical)
+        self.effects = SkillEffects(list(plan.skill_places), population, levels.typical, levels.middle)
 
 
 def plan_of(course: Course) -> Plan:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from models import behaviour, knowledge, timing
+from models import behaviour, belief, knowledge, timing
 from models.features import tenths
+from models.knowledge import GUESS_DAMPING
 from models.row import UNKNOWN, Row
 from schemas.decision import LearningRecord
 from schemas.ids import hash32
 
 
 class Response(NamedTuple):
-    """One answer to one item. `at_ms` is when it was complete, UNKNOWN when nobody told."""
+    """One answer to one item. `at_ms` is when it was complete, UNKNOWN when nobody told.
+
+    What only a course can say: the skills' `weights`, the item's `difficulty`, and `beliefs`, what is believed of each skill
+    before the answer (models.belief). Without a course nothing is believed.
+    """
 
     item: str
     skills: list[str]
@@ -21,6 +27,9 @@ class Response(NamedTuple):
     latency_ms: int | None = None
     attempt: int | None = None
     hints: int | None = None
+    weights: Sequence[float] = ()
+    difficulty: float = 0.5
+    beliefs: Sequence[bytes] = ()
 
     @property
     def shown_ms(self) -> int:
@@ -50,7 +59,16 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     )  # fmt: skip
     timing.learn(row, item, timed)
     knowledge.learn(row, predicted, response.item, response.skills, response.correct, at_ms, guessed=timed.guessed)
+    if response.beliefs:
+        _believe(row, response, GUESS_DAMPING if timed.guessed else 1.0)
     return Heard(predicted, timed, response.skills, pace)
+
+
+def _believe(row: Row, response: Response, damping: float) -> None:
+    """Let the answer count for what is believed of its skills."""
+    after = belief.heard(response.beliefs, response.weights, response.correct, response.difficulty, damping)
+    for name, known in zip(response.skills, after, strict=True):
+        row.skills.touch(hash32(name)).known = known
 
 
 def _since_same_item(row: Row, item: str, at_ms: int) -> int | None:

@@ -3,11 +3,11 @@
 Comes in as bytes, goes out as bytes. Numbers are rounded only when they are packed, and every step starts from packed
 bytes, so a row kept in memory and a row read from a store behave alike, bit for bit.
 
-Layout (little endian): a header, then counted skills (23 bytes each), items (13) and segments (6), then what few rows have
+Layout (little endian): a header, then counted skills (26 bytes each), items (12) and segments (6), then what few rows have
 (work context, a probe under way), then a CRC-32 of all of it. Ids are 32-bit stable names (`schemas.ids.hash32`), never
 positions in a course version. A reader takes the sizes of header and entries from the row itself and ignores what it does
-not know, so rows of later versions load too; rows of format 1 (no last outcomes, no last item) and 2 (no evidence) load with
-what they have.
+not know, so rows of later versions load too; rows of format 1 (no last outcomes, no last item), 2 (no evidence) and 3 (no
+beliefs) load with what they have.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ from zlib import crc32
 from schemas.errors import SegueError
 
 MAGIC: Final = 0x53
-FORMAT: Final = 3
+FORMAT: Final = 4
 MAX_BYTES: Final = 512 * 1024
 MAX_ITEMS: Final = 256
 RESIDUALS: Final = 32
 START_VARIANCE: Final = 0.5
 NONE_YET: Final = 1
 """Last outcomes are bits behind a leading one."""
+
+LEVELS: Final = 6
+NO_BELIEF: Final = bytes(LEVELS - 1)
+"""Of a skill of which models.belief has heard nothing."""
 
 UNKNOWN: Final = -1
 
@@ -38,9 +42,14 @@ _HEADER_1: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
 _HEADER_2: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeH")
 _HEADER: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeHI16s")
 _SKILL_1: Final = Struct("<IfffHHIH")
-_SKILL: Final = Struct("<IfeeHHIHB")
+_SKILL_3: Final = Struct("<IfeeHHIHB")
+_SKILL: Final = Struct("<IeeeHHIHB5s")
 _ITEM_1: Final = Struct("<IBBHI")
-_ITEM: Final = Struct("<IBBHIB")
+_ITEM_3: Final = Struct("<IBBHIB")
+_ITEM: Final = Struct("<IHHI")
+MOST_MET: Final = 63
+"""Meetings with one item that are counted."""
+
 _SEGMENT: Final = Struct("<IH")
 _PROBE: Final = Struct("<IBBHB")
 
@@ -62,7 +71,7 @@ class CorruptRow(SegueError):
 @dataclass
 class SkillState:
     """Ability on one skill: mean `theta`, variance `v`, weighted residual, wins of tries, when last practised (as for
-    items), last outcomes."""
+    items), last outcomes, and how likely each level is (models.belief)."""
 
     theta: float = 0.0
     v: float = 0.1
@@ -72,10 +81,11 @@ class SkillState:
     last: int = 0
     last_try: int = 0
     recent: int = NONE_YET
+    known: bytes = NO_BELIEF
 
-    def values(self) -> tuple[float, ...]:
+    def values(self) -> tuple[float | bytes, ...]:
         """As the row keeps them."""
-        return self.theta, self.v, self.residual, self.wins, self.tries, self.last, self.last_try, self.recent
+        return self.theta, self.v, self.residual, self.wins, self.tries, self.last, self.last_try, self.recent, self.known
 
 
 @dataclass
@@ -91,7 +101,12 @@ class ItemState:
 
     def values(self) -> tuple[int, ...]:
         """As the row keeps them."""
-        return self.wins, self.tries, self.last_try, self.last, self.recent
+        return self.wins << 9 | self.tries << 3 | self.recent, self.last_try, self.last
+
+    @classmethod
+    def read(cls, counts: int, last_try: int, last: int) -> ItemState:
+        """What `values` gave."""
+        return cls(counts >> 9, counts >> 3 & MOST_MET, last_try, last, counts & 7)
 
 
 @dataclass
@@ -106,7 +121,7 @@ class Probe:
     items: list[int] = field(default_factory=list)
 
 
-Practised = tuple[int, float, float, float, int, int, int, int, int]
+Practised = tuple[int, float, float, float, int, int, int, int, int, bytes]
 """Name and values of a skill."""
 
 
@@ -119,6 +134,7 @@ class Entries:
     __slots__ = ("_packed", "_read", "_touched")
     struct: ClassVar[Struct]
     state: ClassVar[Callable[..., Any]]
+    read: ClassVar[Callable[..., Any]]
 
     def __init__(self, packed: bytes = b"") -> None:
         self._packed = packed
@@ -169,7 +185,7 @@ class Entries:
         place = self._place(key)
         if place < 0:
             return None
-        state = self.state(*self.struct.unpack_from(self._packed, place)[1:])
+        state = self.read(*self.struct.unpack_from(self._packed, place)[1:])
         self._read[key] = place, state
         return state
 
@@ -188,6 +204,7 @@ class Skills(Entries):
     __slots__ = ()
     struct = _SKILL
     state = SkillState
+    read = SkillState
 
     def get(self, key: int) -> SkillState | None:
         """The state of a skill, not to be changed; None when it was never practised."""
@@ -212,6 +229,7 @@ class Items(Entries):
     __slots__ = ()
     struct = _ITEM
     state = ItemState
+    read = ItemState.read
 
     def get(self, key: int) -> ItemState | None:
         """The state of an item, not to be changed; None when it was never met."""
@@ -320,7 +338,8 @@ class Row:
     def _unpack_checked(cls, body: bytes) -> Row:
         magic, form, header, skill, item, segment, skills, items, segments = _PREFIX.unpack_from(body, 0)
         head = _HEADER if form > 2 else _HEADER_2 if form == 2 else _HEADER_1
-        per_skill, per_item = (_SKILL_1, _ITEM_1) if form == 1 else (_SKILL, _ITEM)
+        per_skill = _SKILL if form > 3 else _SKILL_3 if form > 1 else _SKILL_1
+        per_item = _ITEM if form > 3 else _ITEM_3 if form > 1 else _ITEM_1
         if magic != MAGIC or header < head.size or skill < per_skill.size or item < per_item.size or segment < _SEGMENT.size:
             raise CorruptRow("not a row of a version that this release can read")
         row = cls()
@@ -329,10 +348,10 @@ class Row:
             row.pace_choice, row.feedback_choice = row.pace_choice & 2, row.feedback_choice & 2
         at = _PREFIX.size + header
         practised = _cut(body[at : at + skills * skill], skill, per_skill.size)
-        row.skills = Skills(practised if form != 1 else _skills_of_format_1(practised))
+        row.skills = Skills(_later_skills(practised, form))
         at += skills * skill
         met = _cut(body[at : at + items * item], item, per_item.size)
-        row.items = Items(met if form != 1 else _items_of_format_1(met))
+        row.items = Items(_later_items(met, form))
         at += items * item
         row.segments = dict(_SEGMENT.iter_unpack(_cut(body[at : at + segments * segment], segment, _SEGMENT.size)))
         at += segments * segment
@@ -415,13 +434,26 @@ def _cut(entries: bytes, size: int, known: int) -> bytes:
     return b"".join(entries[at : at + known] for at in range(0, len(entries), size))
 
 
-def _skills_of_format_1(entries: bytes) -> bytes:
-    """Entries with what they did not have: no last outcomes."""
-    return b"".join(_SKILL.pack(*values, NONE_YET) for values in _SKILL_1.iter_unpack(entries))
+def _later_skills(entries: bytes, form: int) -> bytes:
+    """Entries with what those of their format did not have: last outcomes (1), beliefs (up to 3)."""
+    if form > 3:
+        return entries
+    if form > 1:
+        return b"".join(_SKILL.pack(*values, NO_BELIEF) for values in _SKILL_3.iter_unpack(entries))
+    return b"".join(_SKILL.pack(*values, NONE_YET, NO_BELIEF) for values in _SKILL_1.iter_unpack(entries))
 
 
-def _items_of_format_1(entries: bytes) -> bytes:
-    return b"".join(_ITEM.pack(*values, NONE_YET) for values in _ITEM_1.iter_unpack(entries))
+def _later_items(entries: bytes, form: int) -> bytes:
+    """Entries with fewer meetings counted where there were more, and last outcomes (none in 1)."""
+    if form > 3:
+        return entries
+    return b"".join(_later_item(*values) for values in (_ITEM_3 if form > 1 else _ITEM_1).iter_unpack(entries))
+
+
+def _later_item(key: int, wins: int, tries: int, last_try: int, last: int, recent: int = NONE_YET) -> bytes:
+    if tries > MOST_MET:
+        wins, tries = wins * MOST_MET // tries, MOST_MET
+    return _ITEM.pack(key, *ItemState(wins, tries, last_try, last, recent).values())
 
 
 def bounded(value: float, limit: float) -> float:

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import behaviour, probe, timing
+from models import behaviour, belief, probe, timing
 from models.classifier import step
+from models.features import states_of
 from models.gain import View
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
 from models.population import Population, PopulationLearner
 from models.response import Response, at_offset, lesson
-from models.row import MAX_BYTES, Probe, Row
+from models.row import MAX_BYTES, NO_BELIEF, Probe, Row
 from models.terms import terms
 from tests.factories import course
 
@@ -95,15 +96,26 @@ responses = st.lists(
         latency_ms=st.none() | st.integers(0, 86_400_000),
         attempt=st.none() | st.integers(1, 65_535),
         hints=st.none() | st.integers(0, 65_535),
+        weights=st.just(()),
+        difficulty=st.floats(0.0, 1.0),
+        beliefs=st.just(()),
     ),
     max_size=20,
 )
 
 
+def believing(row: Row, response: Response) -> Response:
+    """A response with what a course says of it."""
+    known = [state.known for state in states_of(row, response.skills)]
+    beliefs = [belief.start(0.4, 0.5) if each == NO_BELIEF else each for each in known]
+    return response._replace(weights=[1.0, 0.4][: len(known)], beliefs=beliefs)
+
+
 def lived(history: list[Response]) -> tuple[Row, Population]:
     """A row after a history, packed after each response as in the service, and the population of it."""
     learner, row = PopulationLearner("", "", Population.empty()), Row()
-    for number, response in enumerate(history):
+    for number, answer in enumerate(history):
+        response = believing(row, answer)
         heard = step(row, response, learner.version)
         learner.learn_one(lesson(response, heard, at_offset(number)))
         row = Row.unpack(row.pack())
@@ -156,7 +168,7 @@ def test_what_is_said_before_an_answer_does_not_know_it(model: Model, history: l
     said = model.says(row, population)
     for response in last:
         again, learner = Row.unpack(row.pack()), PopulationLearner("", "", population)
-        learner.learn_one(lesson(response, step(again, response, learner), at_offset(10_000)))
+        learner.learn_one(lesson(response, step(again, believing(again, response), learner), at_offset(10_000)))
         assert model.says(row, population) == said, "neither the row before nor the version changes by an answer"
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.step import Outcome, step
+from models.belief import chances, mastery, start
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
 from models.population import Population, PopulationLearner
-from models.row import Row
+from models.row import NO_BELIEF, Row
 from schemas.codec import decode_decision
 from schemas.decision import Decision, LearningRecord
 from schemas.ids import hash32
@@ -124,9 +125,19 @@ def test_predicting_changes_nothing_and_works_before_any_learning() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(answers, min_size=1, max_size=12), st.sampled_from(["a", "b", "never met"]))
-def test_mastery_is_what_the_model_predicts_for_a_typical_item(history: list[dict[str, Any]], skill: str) -> None:
+@given(st.lists(answers, min_size=1, max_size=12), st.sampled_from(["a", "b", "never met"]), st.booleans())
+def test_mastery_is_what_the_model_predicts_for_a_typical_item_until_there_is_a_belief(
+    history: list[dict[str, Any]], skill: str, believed: bool
+) -> None:
     population, row = learned(history), Row.unpack(run(history)[-1].row)
+    if believed and skill in "ab":
+        row.skills.touch(hash32(skill)).known = known = start(0.3, 0.5)
+        before, after = mastery(known, chances(0.5)), masteries(row, SkillEffects([skill], population), -1)[0]
+        assert math.isclose(before, after, rel_tol=1e-12) or not row.skills.touch(hash32(skill)).tries
+        return
+    for name in "ab":
+        if row.skills.get(hash32(name)) is not None:
+            row.skills.touch(hash32(name)).known = NO_BELIEF
     expected = predict(row, population, None, (skill,), 1_790_000_000_000).p
     (told,) = masteries(row, SkillEffects([skill], population), 1_790_000_000_000)
     assert math.isclose(told, expected, rel_tol=1e-12)

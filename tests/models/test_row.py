@@ -14,8 +14,11 @@ from schemas.ids import hash32
 floats = st.floats(-100, 100, width=32)
 u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
 u8, halves = st.integers(0, 255), st.floats(-100, 100, width=16)
-practised = st.tuples(u32, st.builds(SkillState, floats, halves, halves, u16, u16, u32, u16, u8))
-met = st.tuples(u32, u8, u8, u16, u32, u8)
+sixty = st.integers(0, 63)
+practised = st.tuples(
+    u32, st.builds(SkillState, halves, halves, halves, u16, u16, u32, u16, u8, st.binary(min_size=5, max_size=5))
+)
+met = st.tuples(u32, sixty, sixty, u16, u32, st.integers(0, 7))
 
 
 @st.composite
@@ -109,7 +112,7 @@ def test_items_stay_in_the_order_in_which_they_were_met_last() -> None:
     again = Row.unpack(row.pack())
     assert (again.items.get(5), again.items.get(9)) == (ItemState(tries=2), None)
     again.items.touch(6)
-    assert [key for (key, *_) in struct.iter_unpack("<IBBHIB", again.items.pack())] == [7, 5, 6]
+    assert [key for (key, *_) in struct.iter_unpack("<IHHI", again.items.pack())] == [7, 5, 6]
 
 
 def test_an_item_is_found_only_where_an_entry_begins() -> None:

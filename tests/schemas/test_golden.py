@@ -10,7 +10,7 @@ from msgspec import json, msgpack
 from agents.step import ENGINE, step
 from models.features import NAMES
 from models.population import Population, PopulationLearner
-from models.row import Row
+from models.row import NO_BELIEF, Row
 from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
 from schemas.decision import Decision, LearningRecord, Reject
 from schemas.evidence import decode_evidence, encode_evidence, hash_of
@@ -91,6 +91,16 @@ def test_what_the_second_release_wrote_is_still_read() -> None:
     change = decode_population((GOLDEN / "2" / "population.msgpack").read_bytes()).change
     assert Population.empty().apply(change, "x").segments.whole() == {}
     assert json.decode((GOLDEN / "2" / "decision.json").read_bytes(), type=Decision).reply is None
+
+
+def test_what_the_third_format_of_rows_held_is_still_read() -> None:
+    row = Row.unpack((GOLDEN / "3" / "row.bin").read_bytes())
+    skill = row.skills.get(hash32("a"))
+    assert skill is not None and (skill.tries, skill.known) == (1, NO_BELIEF)
+    after = Row.unpack(step(row.pack(), interaction(2, at="2026-01-02T03:05:05Z"), 0, 1, course(), Population.empty()).row)
+    believed = after.skills.get(hash32("a"))
+    assert believed is not None and (believed.tries, len(set(believed.known)) > 1, after.engine) == (2, True, ENGINE)
+    assert json.decode((GOLDEN / "3" / "decision.json").read_bytes(), type=Decision).engine == 5
 
 
 if __name__ == "__main__":
