@@ -15,8 +15,10 @@ from agents.recompute import Recomputed, Stored, find, recompute
 from agents.step import ENGINE
 from cli.parts import Shared, shared_parts
 from cli.reading import reading
+from models.belief import shares
+from models.features import states_of
 from models.gain import View
-from models.row import Row
+from models.row import LEVELS, NO_BELIEF, Row
 from models.terms import TOP, Term, terms
 from runtime.settings import Settings
 from schemas import topics
@@ -50,7 +52,8 @@ async def _again(stored: Stored, parts: Shared) -> Recomputed:
 
 
 class Belief(NamedTuple):
-    """Mastery of one skill when the decision was made, and the largest parts of its logit."""
+    """Mastery of one skill when the decision was made, and the likeliest levels; where nothing is believed yet, the largest
+    parts of its logit."""
 
     skill: str
     mastery: float
@@ -63,11 +66,16 @@ def _believed(stored: Stored, again: Recomputed) -> list[Belief]:
     segment = again.course.by_id.get(stored.decision.segment or "")
     skills = segment.skills if segment is not None else {}
     view = View(row, again.course, again.population, row.last_at_ms)
-    typical = view.learned.effects.typical
-    return [
-        Belief(skill, view.mastery(skill), terms(row, again.population, None, [skill], row.last_at_ms, typical)[:TOP])
-        for skill in skills
-    ]
+    return [Belief(skill, view.mastery(skill), _parts(view, skill)[:TOP]) for skill in skills]
+
+
+def _parts(view: View, skill: str) -> list[Term]:
+    """What a mastery is made of, largest first."""
+    (state,) = states_of(view.row, [skill])
+    if state.known == NO_BELIEF:
+        return terms(view.row, view.population, None, [skill], view.now_ms, view.learned.effects.typical)
+    levels = [Term(f"level {place} of {LEVELS}", share) for place, share in enumerate(shares(state.known), 1)]
+    return sorted(levels, key=lambda level: -level.value)
 
 
 def _print(stored: Stored, believed: list[Belief], same: bool | None) -> None:

@@ -60,6 +60,13 @@ def mastery(known: bytes, right: Sequence[float]) -> float:
     return total(map(mul, levels, right)) / total(levels)
 
 
+def shares(known: bytes) -> list[float]:
+    """How likely each level is, the lowest first; together 1."""
+    levels = _levels(known)
+    whole = total(levels)
+    return [each / whole for each in levels]
+
+
 def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, difficulty: float,
           damping: float = 1.0) -> list[bytes]:  # fmt: skip
     """Beliefs about the skills of an item after an answer to it. `weights`, above 0 and at most 1: how much the item draws
