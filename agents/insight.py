@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from agents.estimates import Estimate, Logged, difference, mean_of, values_of
 from agents.reports import CohortReport, CourseReport, SegmentReport, Trouble
 from models.behaviour import states
-from models.gain import View
+from models.mastery import masteries
+from models.plan import learned_of
 from models.policy import UNIFORM_SHARE, is_held_out
 from models.population import Population
 from models.row import COMPLETED, SKIPPED, WAIVED, Row
@@ -160,8 +161,10 @@ class Insight:
         self._logged.append(Logged(key, choice.segment, choice.propensity, reward, targets, models))
 
     def _masteries(self, row: Row) -> list[float]:
-        view = View(row, self._course, self._population, row.last_at_ms)
-        return [view.mastery(skill.id) for skill in self._course.skills]
+        """By prediction: beliefs assume that practice teaches, and what is to be shown must not be assumed."""
+        effects = learned_of(self._course, self._population).effects
+        found = masteries(row, effects, row.last_at_ms, believed=False)
+        return [found[effects.places[hash32(skill.id)]] for skill in self._course.skills]
 
     def report(self, rows: Mapping[str, Row], cohorts: Mapping[str, str]) -> CourseReport:
         """What was found. `rows` as the view has them now, `cohorts` a label by learner, where there are any."""

@@ -115,8 +115,11 @@ class SkillEffects:
         return effect
 
 
-def masteries(row: Row, effects: SkillEffects, now_ms: int) -> list[float]:
-    """Mastery of each skill of `effects`, in their order, between 0 and 1, at `now_ms` (-1: an unknown moment)."""
+def masteries(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = True) -> list[float]:
+    """Mastery of each skill of `effects`, in their order, between 0 and 1, at `now_ms` (-1: an unknown moment).
+
+    Not `believed`: what answers alone say, by prediction, of practised skills as well.
+    """
     moment, lately = tenths(row, now_ms), row.recent
     wins, fails, streak, outcome, gap = of_learner(row, moment)
     dense = (1.0, 1.0, wins, fails, wins - fails, row.residual_fast, row.residual_slow, streak, outcome, gap)
@@ -126,13 +129,13 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int) -> list[float]:
     known = [UNPRACTISED] * len(new)
     w_wins, w_fails, w_ratio, w_residual, w_gap = effects.of_skill
     w_wins, w_fails = w_wins + w_ratio, w_fails - w_ratio
-    for key, theta, _, residual, won, tries, last, _, recent, believed in row.skills.every():
+    for key, theta, _, residual, won, tries, last, _, recent, levels in row.skills.every():
         place = places.get(key)
         if place is None or not tries:
             continue
         gap = gap_since(moment, last)
-        if believed != NO_BELIEF:
-            known[place] = _less(belief.mastery(believed, effects.right), effects.forgotten(gap))
+        if believed and levels != NO_BELIEF:
+            known[place] = _less(belief.mastery(levels, effects.right), effects.forgotten(gap))
         else:
             logit = common + theta + w_wins * log_count(won) + w_fails * log_count(tries - won) + w_residual * residual
             logit += w_gap * gap + bins[gap_bin(gap)] + effects.of(place, recent, count_bin(tries), lately)
