@@ -28,7 +28,7 @@ MOST: Final = 0.95
 STEEP: Final = 1.3
 DIFFICULTY: Final = 2.0
 ABILITIES: Final = [-3.0, -1.8, -0.6, 0.6, 1.8, 3.0]
-STAYED: Final = 11.5
+STAYED: Final = 15.0
 CLIMBED: Final = [1.0, 0.6, 0.36, 0.216, 0.1296]
 """Against STAYED: one step, two, and so on, as far as there are levels."""
 
