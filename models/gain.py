@@ -6,7 +6,7 @@
 
 Mastery is the probability of answering a typical item of the skill right; who guesses gets some right, who knows slips, so
 only what lies between counts. Growth: where levels mean anything, who knows next to nothing of a skill gains less of it, up
-to half known. Readiness is how far the skills are known that this one builds on. A segment fits who answers
+to GROWN. Readiness is how far the skills are known that this one builds on. A segment fits who answers
 about two in three of its questions right; who wants to go slower is given easier ones. How deep that cuts depends on whether
 the author's levels mean anything (models.levels). Wanted is what goal and work context ask
 for. Quality is the population's. The factors are those of the policy page of the design.

@@ -154,6 +154,8 @@ def _skills(course: Course) -> Iterator[str]:
         yield from skill.builds_on
     for segment in course.segments:
         yield from segment.skills
+        for item in segment.items:
+            yield from item.skills
         yield from (need.skill for need in segment.prerequisites if need.skill is not None)
 
 

@@ -143,6 +143,13 @@ def test_mastery_is_what_the_model_predicts_for_a_typical_item_until_there_is_a_
     assert math.isclose(told, expected, rel_tol=1e-12)
 
 
+def test_an_item_may_ask_for_a_skill_that_nothing_else_in_the_course_names() -> None:
+    made = course(segments=[{"id": "x", "skills": {"a": 1.0}, "items": [{"id": "q", "skills": ["only here"]}]}])
+    outcome = step(None, interaction(1, segment="x", item="q"), 0, 0, made, Population.empty())
+    believed = Row.unpack(outcome.row).skills.get(hash32("only here"))
+    assert believed is not None and believed.known != NO_BELIEF
+
+
 def test_an_old_event_is_counted_not_obeyed() -> None:
     new, old = {"at": "2026-05-01T00:00:00Z"}, {"at": "2026-01-01T00:00:00Z", "correct": False}
     first, second = run([new, old])

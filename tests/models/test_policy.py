@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.belief import start
 from models.control import Obeyed
 from models.gain import FITS, FITTING_BY_PACE, View, bell, score
 from models.levels import LEVEL_PRIOR, levels_of
@@ -248,3 +249,15 @@ def test_mastery_is_of_what_is_usual_in_the_course() -> None:
     assert -1.5 < typical < -1.0, "the mean item of the course takes 1.5 logits, a little less while it is not certain"
     asked, without = (View(Row(), *each, -1).mastery("a") for each in ((made, population), levelled(0.0)))
     assert math.isclose(math.log(asked / (1 - asked)) - math.log(without / (1 - without)), typical, abs_tol=0.02)
+
+
+def test_who_knows_next_to_nothing_gains_less_only_where_levels_mean_something() -> None:
+    def gained(slope: float, known: float) -> float:
+        given, population = levelled(slope, answered=40)
+        row = Row()
+        state = row.skills.touch(hash32("a"))
+        state.tries, state.known = 1, start(known, 0.5)
+        return max(View(row, given, population, -1).gains)
+
+    assert gained(0.0, 0.25) > gained(0.0, 0.5) > gained(0.0, 0.8), "without levels the less is known, the more is gained"
+    assert gained(-3.0, 0.25) < gained(-3.0, 0.5) > gained(-3.0, 0.8)
