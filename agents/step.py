@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from agents import chain
 from models import control, policy, probe
 from models.control import Obeyed
+from models.entries import NO_BELIEF
 from models.explain import reply, runner_up, sentence, top_terms
 from models.features import states_of
 from models.gain import View
 from models.population import Population
 from models.response import Heard, Response, Where, hear, lesson, rated
-from models.row import COMPLETED, MAX_BYTES, NO_BELIEF, UNKNOWN, Row
+from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
 from schemas.codec import encode_json
 from schemas.course import Course, Segment
 from schemas.decision import Decision, LearningRecord, Question

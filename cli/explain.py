@@ -16,9 +16,10 @@ from agents.step import ENGINE
 from cli.parts import Shared, shared_parts
 from cli.reading import reading
 from models.belief import shares
+from models.entries import LEVELS, NO_BELIEF
 from models.features import states_of
 from models.gain import View
-from models.row import LEVELS, NO_BELIEF, Row
+from models.row import Row
 from models.terms import TOP, Term, terms
 from runtime.settings import Settings
 from schemas import topics

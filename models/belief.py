@@ -19,8 +19,8 @@ from math import exp, log
 from operator import mul
 from typing import Final
 
+from models.entries import LEVELS
 from models.features import sigmoid
-from models.row import LEVELS
 from models.sums import total
 
 GUESSED: Final = 0.18

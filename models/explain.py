@@ -6,10 +6,10 @@ A sentence never claims more than the row holds: counts and skills are the learn
 from __future__ import annotations
 
 from models.control import Obeyed
+from models.entries import SkillState
 from models.gain import Score, View
 from models.mask import finished
 from models.policy import Choice
-from models.row import SkillState
 from schemas.course import Segment
 from schemas.decision import Question, Reply, RunnerUp
 from schemas.ids import hash32

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from math import exp, log1p
 from typing import TYPE_CHECKING, Final
 
-from models.row import Row, SkillState
+from models.entries import SkillState
+from models.row import Row
 from models.sums import total
 from schemas.ids import hash32
 

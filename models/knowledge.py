@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from operator import mul
 from typing import Final, NamedTuple, Protocol
 
+from models.entries import MOST_MET, SkillState
 from models.features import features, sigmoid, skills_key, states_of, tenths
-from models.row import MOST_MET, START_VARIANCE, Row, SkillState, bounded, count
+from models.row import START_VARIANCE, Row, bounded, count
 from models.sums import total
 from schemas.ids import hash32
 from schemas.population import ItemValues

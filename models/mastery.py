@@ -15,6 +15,7 @@ from operator import mul
 from typing import Final
 
 from models import belief
+from models.entries import NO_BELIEF, NONE_YET
 from models.features import (
     LAST_GAP,
     NAMES,
@@ -33,7 +34,7 @@ from models.features import (
     tenths,
 )
 from models.population import NEW_SKILL, Population
-from models.row import NO_BELIEF, NONE_YET, Row
+from models.row import Row
 from models.sums import total
 from schemas.ids import hash32
 

@@ -6,50 +6,29 @@ bytes, so a row kept in memory and a row read from a store behave alike, bit for
 Layout (little endian): a header, then counted skills (26 bytes each), items (12) and segments (6), then what few rows have
 (work context, a probe under way), then a CRC-32 of all of it. Ids are 32-bit stable names (`schemas.ids.hash32`), never
 positions in a course version. A reader takes the sizes of header and entries from the row itself and ignores what it does
-not know, so rows of later versions load too; rows of format 1 (no last outcomes, no last item), 2 (no evidence) and 3 (no
-beliefs) load with what they have.
+not know, so rows of later versions load too; those of earlier formats load with what they have (models.formats).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import starmap
 from math import isnan
 from struct import Struct, error
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from zlib import crc32
 
+from models.entries import ITEM, NONE_YET, SKILL, Items, Skills
+from models.formats import FORMAT, HEADER, items_now, layout, skills_now
 from schemas.errors import SegueError
 
 MAGIC: Final = 0x53
-FORMAT: Final = 4
 MAX_BYTES: Final = 512 * 1024
-MAX_ITEMS: Final = 256
 RESIDUALS: Final = 32
 START_VARIANCE: Final = 0.5
-NONE_YET: Final = 1
-"""Last outcomes are bits behind a leading one."""
-
-LEVELS: Final = 6
-NO_BELIEF: Final = bytes(LEVELS - 1)
-"""Of a skill of which models.belief has heard nothing."""
-
 UNKNOWN: Final = -1
 
 _PREFIX: Final = Struct("<BBBBBBHHH")
-_HEADER_1: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sB")
-_HEADER_2: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeH")
-_HEADER: Final = Struct("<HIIqqqIIffffhBBBffHfBBIII32sBIIIBBBeHI16s")
-_SKILL_1: Final = Struct("<IfffHHIH")
-_SKILL_3: Final = Struct("<IfeeHHIHB")
-_SKILL: Final = Struct("<IeeeHHIHB5s")
-_ITEM_1: Final = Struct("<IBBHI")
-_ITEM_3: Final = Struct("<IBBHIB")
-_ITEM: Final = Struct("<IHHI")
-MOST_MET: Final = 63
-"""Meetings with one item that are counted."""
-
 _SEGMENT: Final = Struct("<IH")
 _PROBE: Final = Struct("<IBBHB")
 
@@ -69,47 +48,6 @@ class CorruptRow(SegueError):
 
 
 @dataclass
-class SkillState:
-    """Ability on one skill: mean `theta`, variance `v`, weighted residual, wins of tries, when last practised (as for
-    items), last outcomes, and how likely each level is (models.belief)."""
-
-    theta: float = 0.0
-    v: float = 0.1
-    residual: float = 0.0
-    wins: int = 0
-    tries: int = 0
-    last: int = 0
-    last_try: int = 0
-    recent: int = NONE_YET
-    known: bytes = NO_BELIEF
-
-    def values(self) -> tuple[float | bytes, ...]:
-        """As the row keeps them."""
-        return self.theta, self.v, self.residual, self.wins, self.tries, self.last, self.last_try, self.recent, self.known
-
-
-@dataclass
-class ItemState:
-    """Meetings with one item. `last` is in tenths of a second of the run, 0 unknown; `last_try` the learner's responses
-    before it, modulo 65,536; `recent` the last outcomes."""
-
-    wins: int = 0
-    tries: int = 0
-    last_try: int = 0
-    last: int = 0
-    recent: int = NONE_YET
-
-    def values(self) -> tuple[int, ...]:
-        """As the row keeps them."""
-        return self.wins << 9 | self.tries << 3 | self.recent, self.last_try, self.last
-
-    @classmethod
-    def read(cls, counts: int, last_try: int, last: int) -> ItemState:
-        """What `values` gave."""
-        return cls(counts >> 9, counts >> 3 & MOST_MET, last_try, last, counts & 7)
-
-
-@dataclass
 class Probe:
     """A test-out under way: of which segment, how likely it was mastered before (in 255ths), items asked, how many of them
     are answered, and which of those rightly (bits, first lowest)."""
@@ -119,133 +57,6 @@ class Probe:
     answered: int = 0
     right: int = 0
     items: list[int] = field(default_factory=list)
-
-
-Practised = tuple[int, float, float, float, int, int, int, int, int, bytes]
-"""Name and values of a skill."""
-
-
-class Entries:
-    """Counted entries of a row by 32-bit name, least recently touched first.
-
-    They stay packed until they are asked for: a step touches one or two of hundreds.
-    """
-
-    __slots__ = ("_packed", "_read", "_touched")
-    struct: ClassVar[Struct]
-    state: ClassVar[Callable[..., Any]]
-    read: ClassVar[Callable[..., Any]]
-
-    def __init__(self, packed: bytes = b"") -> None:
-        self._packed = packed
-        self._touched: dict[int, Any] = {}
-        self._read: dict[int, tuple[int, Any]] = {}
-
-    def __len__(self) -> int:
-        return len(self._packed) // self.struct.size + len(self._touched)
-
-    def __contains__(self, key: int) -> bool:
-        return key in self._touched or self._place(key) >= 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Entries) and bool(self.pack() == other.pack())
-
-    __hash__ = None  # type: ignore[assignment]  # it changes
-
-    def pack(self) -> bytes:
-        """All of them, as the row keeps them."""
-        pack: Callable[..., bytes] = self.struct.pack
-        return b"".join((self._packed, *[pack(key, *state.values()) for key, state in self._touched.items()]))
-
-    def _get(self, key: int) -> Any:
-        """The state of an entry; None when there is none."""
-        return self._touched[key] if key in self._touched else self._find(key)
-
-    def _touch(self, key: int) -> Any:
-        """The state of an entry, a new one when there is none; moved to the end."""
-        state = self._touched.pop(key) if key in self._touched else self._take(key)
-        if state is None:
-            state = self.state()
-        self._touched[key] = state
-        return state
-
-    def _take(self, key: int) -> Any:
-        state = self._find(key)
-        if state is not None:
-            place, _ = self._read[key]
-            self._packed = self._packed[:place] + self._packed[place + self.struct.size :]
-            self._read.clear()
-        return state
-
-    def _find(self, key: int) -> Any:
-        """The state in the packed part; read once."""
-        known = self._read.get(key)
-        if known is not None:
-            return known[1]
-        place = self._place(key)
-        if place < 0:
-            return None
-        state = self.read(*self.struct.unpack_from(self._packed, place)[1:])
-        self._read[key] = place, state
-        return state
-
-    def _place(self, key: int) -> int:
-        """Where an entry stands in the packed part; -1 when it does not."""
-        name, size = key.to_bytes(4, "little"), self.struct.size
-        place = self._packed.find(name)
-        while place >= 0 and place % size:
-            place = self._packed.find(name, place + 1)
-        return place
-
-
-class Skills(Entries):
-    """The skills practised."""
-
-    __slots__ = ()
-    struct = _SKILL
-    state = SkillState
-    read = SkillState
-
-    def get(self, key: int) -> SkillState | None:
-        """The state of a skill, not to be changed; None when it was never practised."""
-        state: SkillState | None = self._get(key)
-        return state
-
-    def touch(self, key: int) -> SkillState:
-        """The state of a skill, to be changed; a new one when there is none. It moves to the end."""
-        state: SkillState = self._touch(key)
-        return state
-
-    def every(self) -> list[Practised]:
-        """Name and values of each skill, as the row keeps them."""
-        found: list[Any] = list(_SKILL.iter_unpack(self._packed))
-        found += [(key, *state.values()) for key, state in self._touched.items()]
-        return found
-
-
-class Items(Entries):
-    """The items met."""
-
-    __slots__ = ()
-    struct = _ITEM
-    state = ItemState
-    read = ItemState.read
-
-    def get(self, key: int) -> ItemState | None:
-        """The state of an item, not to be changed; None when it was never met."""
-        state: ItemState | None = self._get(key)
-        return state
-
-    def touch(self, key: int) -> ItemState:
-        """The state of an item, to be changed; a new one when there is none. Beyond MAX_ITEMS the oldest goes."""
-        state: ItemState = self._touch(key)
-        if len(self) > MAX_ITEMS:
-            if self._packed:
-                self._packed = self._packed[_ITEM.size :]
-                self._read.clear()
-            else:
-                del self._touched[next(iter(self._touched))]
-        return state
 
 
 @dataclass
@@ -302,10 +113,10 @@ class Row:
         """The row as bytes, checksum last."""
         parts = [
             _PREFIX.pack(
-                MAGIC, FORMAT, _HEADER.size, _SKILL.size, _ITEM.size, _SEGMENT.size,
+                MAGIC, FORMAT, HEADER.size, SKILL.size, ITEM.size, _SEGMENT.size,
                 len(self.skills), len(self.items), len(self.segments),
             ),
-            _HEADER.pack(
+            HEADER.pack(
                 self.engine, self.seq, self.events, self.offset, self.run_start_ms, self.last_at_ms, self.wins, self.tries,
                 self.theta, self.v, self.residual_fast, self.residual_slow, self.streak,
                 self.last_outcome, self.flags, self.pace_choice, self.struggle, self.ew_residual_time, self.timed,
@@ -337,10 +148,10 @@ class Row:
     @classmethod
     def _unpack_checked(cls, body: bytes) -> Row:
         magic, form, header, skill, item, segment, skills, items, segments = _PREFIX.unpack_from(body, 0)
-        head = _HEADER if form > 2 else _HEADER_2 if form == 2 else _HEADER_1
-        per_skill = _SKILL if form > 3 else _SKILL_3 if form > 1 else _SKILL_1
-        per_item = _ITEM if form > 3 else _ITEM_3 if form > 1 else _ITEM_1
-        if magic != MAGIC or header < head.size or skill < per_skill.size or item < per_item.size or segment < _SEGMENT.size:
+        if magic != MAGIC or form < 1:
+            raise CorruptRow("not a row")
+        head, per_skill, per_item = layout(form)
+        if header < head.size or skill < per_skill.size or item < per_item.size or segment < _SEGMENT.size:
             raise CorruptRow("not a row of a version that this release can read")
         row = cls()
         row._take_header(head.unpack_from(body, _PREFIX.size))
@@ -348,10 +159,10 @@ class Row:
             row.pace_choice, row.feedback_choice = row.pace_choice & 2, row.feedback_choice & 2
         at = _PREFIX.size + header
         practised = _cut(body[at : at + skills * skill], skill, per_skill.size)
-        row.skills = Skills(_later_skills(practised, form))
+        row.skills = Skills(skills_now(practised, form))
         at += skills * skill
         met = _cut(body[at : at + items * item], item, per_item.size)
-        row.items = Items(_later_items(met, form))
+        row.items = Items(items_now(met, form))
         at += items * item
         row.segments = dict(_SEGMENT.iter_unpack(_cut(body[at : at + segments * segment], segment, _SEGMENT.size)))
         at += segments * segment
@@ -432,28 +243,6 @@ def _cut(entries: bytes, size: int, known: int) -> bytes:
     if size == known:
         return entries
     return b"".join(entries[at : at + known] for at in range(0, len(entries), size))
-
-
-def _later_skills(entries: bytes, form: int) -> bytes:
-    """Entries with what those of their format did not have: last outcomes (1), beliefs (up to 3)."""
-    if form > 3:
-        return entries
-    if form > 1:
-        return b"".join(_SKILL.pack(*values, NO_BELIEF) for values in _SKILL_3.iter_unpack(entries))
-    return b"".join(_SKILL.pack(*values, NONE_YET, NO_BELIEF) for values in _SKILL_1.iter_unpack(entries))
-
-
-def _later_items(entries: bytes, form: int) -> bytes:
-    """Entries with fewer meetings counted where there were more, and last outcomes (none in 1)."""
-    if form > 3:
-        return entries
-    return b"".join(_later_item(*values) for values in (_ITEM_3 if form > 1 else _ITEM_1).iter_unpack(entries))
-
-
-def _later_item(key: int, wins: int, tries: int, last_try: int, last: int, recent: int = NONE_YET) -> bytes:
-    if tries > MOST_MET:
-        wins, tries = wins * MOST_MET // tries, MOST_MET
-    return _ITEM.pack(key, *ItemState(wins, tries, last_try, last, recent).values())
 
 
 def bounded(value: float, limit: float) -> float:

@@ -26,8 +26,8 @@ PACKAGE = ROOT / "models"
 STAMP = PACKAGE / ".compiled"
 """The fingerprint of what was compiled. Empty: nothing was, so that `make` does not try again."""
 
-HOT = ("behaviour", "belief", "cells", "features", "gain", "knowledge", "levels", "mask", "mastery", "plan", "policy",
-       "response", "row", "timing")  # fmt: skip
+HOT = ("behaviour", "belief", "cells", "entries", "features", "formats", "gain", "knowledge", "levels", "mask", "mastery",
+       "plan", "policy", "response", "row", "timing")  # fmt: skip
 GROUP = "segue_models"
 EXACT = "-ffp-contract=off"
 """Never fuse multiplication and addition: decisions have the same bits on every machine, compiled or not."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.belief import CLIMBED, STAYED, _levels, _packed, chances, heard, mastery, start
-from models.row import LEVELS
+from models.entries import LEVELS
 
 shares = st.floats(0.0, 1.0)
 beliefs = st.lists(st.floats(0.001, 1.0), min_size=LEVELS, max_size=LEVELS).map(_packed)

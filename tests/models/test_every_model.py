@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from models import behaviour, belief, probe, timing
 from models.classifier import step
+from models.entries import NO_BELIEF
 from models.features import states_of
 from models.gain import View
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
 from models.population import Population, PopulationLearner
 from models.response import Response, at_offset, lesson
-from models.row import MAX_BYTES, NO_BELIEF, Probe, Row
+from models.row import MAX_BYTES, Probe, Row
 from models.terms import terms
 from tests.factories import course
 

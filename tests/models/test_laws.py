@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from agents.step import Outcome, step
 from models.belief import chances, mastery, start
+from models.entries import NO_BELIEF
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
 from models.population import Population, PopulationLearner
-from models.row import NO_BELIEF, Row
+from models.row import Row
 from schemas.codec import decode_decision
 from schemas.decision import Decision, LearningRecord
 from schemas.ids import hash32

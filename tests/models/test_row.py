@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.row import COMPLETED, MAX_ITEMS, CorruptRow, Items, ItemState, Row, Skills, SkillState
+from models.entries import MAX_ITEMS, Items, ItemState, Skills, SkillState
+from models.row import COMPLETED, CorruptRow, Row
 from schemas.ids import hash32
 
 floats = st.floats(-100, 100, width=32)

@@ -8,9 +8,10 @@ import pytest
 from msgspec import json, msgpack
 
 from agents.step import ENGINE, step
+from models.entries import NO_BELIEF
 from models.features import NAMES
 from models.population import Population, PopulationLearner
-from models.row import NO_BELIEF, Row
+from models.row import Row
 from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
 from schemas.decision import Decision, LearningRecord, Reject
 from schemas.evidence import decode_evidence, encode_evidence, hash_of
