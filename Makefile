@@ -62,8 +62,8 @@ clean: ## Remove the virtual environment and caches
 bench-knowledge: setup ## The learner model on real logs: make bench-knowledge DATA=folder [QUICK=1]
 	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.knowledge "$(DATA)"
 
-bench-policy: setup ## Our policy beside others and an oracle, in simulated worlds: make bench-policy [SEED=n] [QUICK=1]
-	@QUICK=$(QUICK) SEED=$(SEED) $(RUN)/python -m benchmarks.policy
+bench-policy: setup ## Our policy beside others and an oracle, in simulated worlds: make bench-policy [SEED=n] [WORLDS=irt,zone] [QUICK=1]
+	@QUICK=$(QUICK) SEED=$(SEED) WORLDS=$(WORLDS) $(RUN)/python -m benchmarks.policy
 
 bench-throughput: setup ## One worker flat out beside peers running the same step: make bench-throughput [QUICK=1]
 	@QUICK=$(QUICK) $(RUN)/python -m benchmarks.throughput
