@@ -134,6 +134,12 @@ class Logged:
                 self.floors_met &= decision.propensity >= UNIFORM_SHARE / eligible - 1e-12
                 self.weights.append(1.0 / (decision.propensity * eligible))
 
+    def join(self, other: Logged) -> None:
+        """Take what another course logged."""
+        self.arms.update(other.arms)
+        self.floors_met &= other.floors_met
+        self.weights += other.weights
+
     def value_of_itself(self) -> list[float]:
         """95 % interval of the logging policy's value on itself, which is 1 where propensities are what they say."""
         generator, weights = np.random.default_rng(1), np.array(self.weights)
@@ -157,7 +163,7 @@ class Part:
     course: int
     policy: str
     passages: list[Passage]
-    logged: Logged | None
+    logged: Logged
     seconds: float
 
 
@@ -170,9 +176,8 @@ def part(world: str, course_seed: int, name: str, count: int) -> Part:
     course = make(course_seed)
     policy = MAKERS[name](course, course_seed)
     passages = run(policy, [learner(course, course_seed, n) for n in range(count)], course)
-    logged = None
+    logged = Logged()
     if isinstance(policy, Segue):
-        logged = Logged()
         logged.add(policy)
     return Part(world, course_seed, name, passages, logged, time.perf_counter() - begin)
 
@@ -191,10 +196,7 @@ def judged(parts: list[Part], seed: int) -> dict[str, Any]:
     for each in parts:
         passed[each.policy] += each.passages
         by_course.setdefault(each.course, {})[each.policy] = median(p.minutes for p in each.passages)
-        if each.logged is not None:
-            logged.arms += each.logged.arms
-            logged.floors_met &= each.logged.floors_met
-            logged.weights += each.logged.weights
+        logged.join(each.logged)
     found = {name: summary(passages, logged.floors_met if name == "segue" else None) for name, passages in passed.items()}
     for name in RIVALS:
         found[name]["segue_minus_this_minutes"] = compare(passed["segue"], passed[name], seed)

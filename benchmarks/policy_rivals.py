@@ -64,11 +64,7 @@ class Oracle(Policy):
 
     def _worth(self, learner: Learner, segment: Segment) -> float:
         ahead = self.course.downstream
-        gain = sum(
-            learner.gain(skill, segment.difficulty, learner.quality[segment.id] * weight)
-            * (1.0 + 0.25 * ahead.get(skill, 0))
-            for skill, weight in segment.skills.items()
-        )
+        gain = sum(learner.gain(skill, segment.id) * (1.0 + 0.25 * ahead.get(skill, 0)) for skill in segment.skills)
         return gain / learner.expected_minutes(segment.id)
 
 

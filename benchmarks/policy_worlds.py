@@ -7,6 +7,9 @@
 - `kst`: knowledge spaces (Doignon & Falmagne 1985): a skill can be learned only when all that it builds on is known; how
   good a segment is differs; careless errors and lucky guesses.
 
+Six more, written by somebody who had not read the policy and tuned with the fixed order, chance and the oracle only, are in
+policy_worlds_practice and policy_worlds_states (docs/decisions/0023-other-worlds.md).
+
 A learner's chance depends on seed, learner, segment and how often it was shown, never on the policy: common random numbers.
 """
 
@@ -16,13 +19,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import exp, log
 from random import Random
+from typing import Any
 
 from msgspec import convert
 
 from schemas.course import Course
 
 SKILLS, A_SKILL, ITEMS = 12, 4, 3
-DELAY_MINUTES = 14 * 24 * 60.0
+DAY = 24 * 60.0
+DELAY_MINUTES = 14 * DAY
 MASTERED = 0.8
 
 
@@ -44,9 +49,25 @@ def course_of(seed: int) -> Course:
             segments.append({
                 "id": f"s{n}-{part}", "skills": weights, "minutes": round(random.uniform(4.0, 12.0), 1), "repeatable": True,
                 "difficulty": round(0.2 + 0.2 * part, 2), "compulsory": compulsory, "prerequisites": needs,
-                "items": [{"id": f"s{n}-{part}.{item}"} for item in range(ITEMS)],
+                "items": items(f"s{n}-{part}", ITEMS),
             })  # fmt: skip
-    return convert({"id": "bench", "version": str(seed), "holdout": 0.0, "skills": skills, "segments": segments}, Course)
+    return course("bench", seed, skills, segments)
+
+
+def course(name: str, seed: int, skills: list[dict[str, Any]], segments: list[dict[str, Any]]) -> Course:
+    """A course without a hold-out."""
+    given = {"id": name, "version": str(seed), "holdout": 0.0, "skills": skills, "segments": segments}
+    return convert(given, Course)
+
+
+def items(segment: str, count: int) -> list[dict[str, str]]:
+    """Listed items, with the ids that `Learner.work` answers."""
+    return [{"id": f"{segment}.{n}"} for n in range(count)]
+
+
+def logistic(x: float) -> float:
+    """From a scale to a probability."""
+    return 1.0 / (1.0 + exp(-max(-40.0, min(40.0, x))))
 
 
 @dataclass(frozen=True)
@@ -68,7 +89,10 @@ class Learner(ABC):
         self.speed = exp(self.random.gauss(0.0, 0.4))
         self.minutes = self.clock_minutes = self.session = 0.0
         self.shown: dict[str, int] = {}
+        self.correct: bool | None = None
+        """The answer just given, while it teaches."""
         self.skills = [skill.id for skill in course.skills]
+        self.tries = dict.fromkeys(self.skills, 0)
         self.bases = {skill.id: skill.builds_on for skill in course.skills}
         quality = Random(f"quality/{seed}")
         self.quality = {segment.id: quality.uniform(0.5, 1.5) for segment in course.segments}
@@ -86,11 +110,32 @@ class Learner(ABC):
         """A try at an item of a skill happened; `chance` is uniform on [0, 1)."""
 
     @abstractmethod
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        """Expected gain in mastery of a whole segment, for the oracle."""
+    def gain(self, skill: str, segment: str) -> float:
+        """Expected gain in mastery of one of its skills by a whole segment, for the oracle."""
 
     def pass_time(self, minutes: float) -> None:  # noqa: B027
         """Without practice."""
+
+    def items_in(self, segment: str) -> int:
+        """How many items a segment asks."""
+        return len(self.course.by_id[segment].items)
+
+    def hardness(self, segment: str) -> float:
+        """How difficult it truly is."""
+        return self.course.by_id[segment].difficulty
+
+    def right_in(self, segment: str) -> float:
+        """Probability of a right answer to an item of a segment."""
+        return self.right(next(iter(self.course.by_id[segment].skills)), self.hardness(segment))
+
+    def teaches(self, segment: str, skill: str) -> float:
+        """How well a segment teaches one of its skills."""
+        return self.quality[segment] * self.course.by_id[segment].skills[skill]
+
+    def ready(self, skill: str) -> float:
+        """Mean mastery of what the skill builds on."""
+        bases = self.bases[skill]
+        return sum(self.mastery(base) for base in bases) / len(bases) if bases else 1.0
 
     def expected_minutes(self, segment: str) -> float:
         """What a segment will take this learner."""
@@ -106,14 +151,15 @@ class Learner(ABC):
         count = self.shown[segment] = self.shown.get(segment, 0) + 1
         random = Random(f"{self.seed}/{self.number}/{segment}/{count}")
         minutes = self.expected_minutes(segment) * exp(random.gauss(0.0, 0.15))
-        answers = []
-        for n in range(ITEMS):
-            skill = next(iter(given.skills))
-            correct = random.random() < self.right(skill, given.difficulty)
-            for name, weight in given.skills.items():
-                self.taught(name, given.difficulty, self.quality[segment] * weight, random.random())
-            latency = 60_000.0 * minutes / ITEMS / 3 * exp(random.gauss(0.0, 0.4)) * (0.8 if correct else 1.1)
-            answers.append(Answer(f"{segment}.{n}", correct, int(latency)))
+        asked, answers = self.items_in(segment), []
+        for n in range(asked):
+            self.correct = random.random() < self.right_in(segment)
+            for name in given.skills:
+                self.tries[name] += 1
+                self.taught(name, self.hardness(segment), self.teaches(segment, name), random.random())
+            latency = 60_000.0 * minutes / asked / 3 * exp(random.gauss(0.0, 0.4)) * (0.8 if self.correct else 1.1)
+            answers.append(Answer(f"{segment}.{n}", self.correct, int(latency)))
+        self.correct = None
         self.minutes += minutes
         self.session += minutes
         self._advance(minutes)
@@ -141,7 +187,6 @@ class Bkt(Learner):
         super().__init__(course, seed, number)
         prior = self.random.betavariate(1.2, 3.0)
         self.known = {skill: self.random.random() < prior for skill in self.skills}
-        self.tries = dict.fromkeys(self.skills, 0)
         self.rate = {skill: self.random.uniform(0.06, 0.16) * self.speed for skill in self.skills}
         self.keeps = {skill: self.random.random() for skill in self.skills}
 
@@ -153,11 +198,13 @@ class Bkt(Learner):
         return p + (0.5 - difficulty) * 0.15
 
     def taught(self, skill: str, difficulty: float, quality: float, chance: float) -> None:
-        self.tries[skill] += 1
         self.known[skill] |= chance < self._chance(skill, quality)
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        return 0.0 if self.known[skill] else 1.0 - (1.0 - self._chance(skill, quality)) ** ITEMS
+    def gain(self, skill: str, segment: str) -> float:
+        if self.known[skill]:
+            return 0.0
+        left: float = (1.0 - self._chance(skill, self.teaches(segment, skill))) ** self.items_in(segment)
+        return 1.0 - left
 
     def pass_time(self, minutes: float) -> None:
         if minutes >= DELAY_MINUTES:
@@ -166,9 +213,7 @@ class Bkt(Learner):
                     self.known[skill] = False
 
     def _chance(self, skill: str, quality: float) -> float:
-        bases = self.bases[skill]
-        ready = sum(self.known[base] for base in bases) / len(bases) if bases else 1.0
-        return min(0.9, self.rate[skill] * quality * (0.25 + 0.75 * ready))
+        return min(0.9, self.rate[skill] * quality * (0.25 + 0.75 * self.ready(skill)))
 
 
 class Irt(Learner):
@@ -190,8 +235,9 @@ class Irt(Learner):
     def taught(self, skill: str, difficulty: float, quality: float, chance: float) -> None:
         self.ability[skill] = min(2.5, self.ability[skill] + self._step(skill, difficulty, quality) * (0.5 + chance))
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        after = min(2.5, self.ability[skill] + ITEMS * self._step(skill, difficulty, quality))
+    def gain(self, skill: str, segment: str) -> float:
+        step = self._step(skill, self.hardness(segment), self.teaches(segment, skill))
+        after = min(2.5, self.ability[skill] + self.items_in(segment) * step)
         return 1.0 / (1.0 + exp(-1.8 * after)) - self.mastery(skill)
 
     def pass_time(self, minutes: float) -> None:
@@ -201,9 +247,8 @@ class Irt(Learner):
 
     def _step(self, skill: str, difficulty: float, quality: float) -> float:
         away = self.ability[skill] - (difficulty * 3.0 - 1.5)
-        bases = self.bases[skill]
-        ready = sum(self.mastery(base) for base in bases) / len(bases) if bases else 1.0
-        return 0.4 * self.speed * quality * exp(-away * away / 3.0) * (0.3 + 0.7 * ready) * (1.0 - 0.5 * self._tired())
+        ready = 0.3 + 0.7 * self.ready(skill)
+        return 0.4 * self.speed * quality * exp(-away * away / 3.0) * ready * (1.0 - 0.5 * self._tired())
 
     def _tired(self) -> float:
         return min(1.0, self.session / 90.0)
@@ -230,8 +275,11 @@ class Kst(Learner):
     def taught(self, skill: str, difficulty: float, quality: float, chance: float) -> None:
         self.known[skill] |= chance < self._chance(skill, quality)
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        return 0.0 if self.known[skill] else 1.0 - (1.0 - self._chance(skill, quality)) ** ITEMS
+    def gain(self, skill: str, segment: str) -> float:
+        if self.known[skill]:
+            return 0.0
+        left: float = (1.0 - self._chance(skill, self.teaches(segment, skill))) ** self.items_in(segment)
+        return 1.0 - left
 
     def _chance(self, skill: str, quality: float) -> float:
         open_now = all(self.known[base] for base in self.bases[skill])

@@ -7,8 +7,7 @@ from math import exp, log, log1p
 from random import Random
 from typing import Any
 
-from benchmarks.policy_worlds import Learner
-from benchmarks.policy_worlds_various import DAY, Various, course, items, logistic
+from benchmarks.policy_worlds import DAY, Learner, course, items, logistic
 from schemas.course import Course
 
 
@@ -35,10 +34,10 @@ def pfa_course(seed: int) -> Course:
                 "prerequisites": [{"skill": base, "mastery": 0.5} for base in builds] if part >= 2 else [],
                 "items": items(name, asked),
             })  # fmt: skip
-    return course("pfa", seed, skills, segments)
+    return course("more-pfa", seed, skills, segments)
 
 
-class Pfa(Various):
+class Pfa(Learner):
     """Performance factors: right and wrong tries add to a logit at rates of their own (Pavlik, Cen & Koedinger 2009), with
     learners who differ in their rates (Liu & Koedinger 2015, iAFM) and items that need all of their skills (conjunctive
     factor model, Cen, Koedinger & Junker 2008). What is not used fades with the logarithm of time.
@@ -75,10 +74,9 @@ class Pfa(Various):
         self.logit[skill] = min(4.0, self.logit[skill] + self._step(skill, quality, p) * (0.5 + chance))
         self.used[skill] = self.clock_minutes
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        asked, hard, p = self.asked(difficulty, quality)
-        p = self.right(skill, hard) if p is None else p
-        return logistic(min(4.0, self.logit[skill] + asked * self._step(skill, quality, p))) - self.mastery(skill)
+    def gain(self, skill: str, segment: str) -> float:
+        step = self._step(skill, self.teaches(segment, skill), self.right_in(segment))
+        return logistic(min(4.0, self.logit[skill] + self.items_in(segment) * step)) - self.mastery(skill)
 
     def _step(self, skill: str, quality: float, p: float) -> float:
         return self.rate[skill] * quality * (p * self.RIGHT + (1.0 - p) * self.WRONG)
@@ -99,10 +97,10 @@ def memory_course(seed: int) -> Course:
                 "repeatable": True, "compulsory": part == 0 and n in compulsory, "format": random.choice(("cards", "quiz")),
                 "items": items(name, 5),
             })  # fmt: skip
-    return course("memory", seed, skills, segments)
+    return course("more-memory", seed, skills, segments)
 
 
-class Memory(Various):
+class Memory(Learner):
     """Declarative memory of ACT-R with spacing: every presentation leaves a trace that decays as a power of time, the faster
     the more active the memory was then (Pavlik & Anderson 2005, their a, c, s; time outside of sessions counts little).
     Recalling leaves a stronger trace than failing to (Roediger & Karpicke 2006).
@@ -135,8 +133,8 @@ class Memory(Various):
             traces.append([self.inner, 0.0, self.a + self.C * self._sum(skill, 0.0)])
         traces[-1][1] += left
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        asked, _, _ = self.asked(difficulty, quality)
+    def gain(self, skill: str, segment: str) -> float:
+        quality, asked = self.teaches(segment, skill), self.items_in(segment)
         left = quality * (self.FAILED + (1.0 - self.FAILED) * self.mastery(skill)) * asked / 5
         new = left * (self.FLOOR + self.LATER) ** -(self.a + self.C * self._sum(skill, 0.0))
         old = self._sum(skill, self.LATER)
@@ -169,10 +167,10 @@ def misconceptions_course(seed: int) -> Course:
                 "minutes": round(random.uniform(5.0, 10.0), 1), "difficulty": (0.3, 0.4, 0.6, 0.75)[part],
                 "compulsory": due, "repeatable": True, "prerequisites": needs,
             })  # fmt: skip
-    return course("misconceptions", seed, skills, segments)
+    return course("more-misconceptions", seed, skills, segments)
 
 
-class Misconceptions(Various):
+class Misconceptions(Learner):
     """Right and wrong procedures compete; who lacks the base patches an impasse with a bug and strengthens it (VanLehn 1990,
     Mind Bugs; Siegler 1996, overlapping waves). Above a threshold of the base, feedback turns errors to account (Metcalfe
     2017). A right answer without the base teaches little. Old intuitions come back (Shtulman & Valcarcel 2012).
@@ -201,12 +199,9 @@ class Misconceptions(Various):
         change = self._step(skill, quality, p) * (0.5 + chance)
         self.balance[skill] = max(-3.0, min(3.5, self.balance[skill] + change))
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        asked, hard, p = self.asked(difficulty, quality)
-        p = self.right(skill, hard) if p is None else p
-        return logistic(max(-3.0, min(3.5, self.balance[skill] + asked * self._step(skill, quality, p)))) - self.mastery(
-            skill
-        )
+    def gain(self, skill: str, segment: str) -> float:
+        step = self._step(skill, self.teaches(segment, skill), self.right_in(segment))
+        return logistic(max(-3.0, min(3.5, self.balance[skill] + self.items_in(segment) * step))) - self.mastery(skill)
 
     def pass_time(self, minutes: float) -> None:
         for skill in self.skills:

@@ -7,8 +7,7 @@ from math import exp
 from random import Random
 from typing import Any
 
-from benchmarks.policy_worlds import DELAY_MINUTES, Learner
-from benchmarks.policy_worlds_various import DAY, Various, course, items, logistic
+from benchmarks.policy_worlds import DAY, DELAY_MINUTES, Learner, course, items, logistic
 from schemas.course import Course
 
 
@@ -31,10 +30,10 @@ def refresher_course(seed: int) -> Course:
                 "compulsory": part == 1 and n in compulsory, "format": ("video", "quiz")[part],
                 "items": items(name, 1 + part),
             })  # fmt: skip
-    return course("refresher", seed, skills, segments)
+    return course("more-refresher", seed, skills, segments)
 
 
-class Refresher(Various):
+class Refresher(Learner):
     """A refresher for people who know half: a skill is unknown, rusty or known. Rusty ones come back quickly (savings,
     Ebbinghaus 1885; skill decay, Arthur et al. 1998), unknown ones take several tries and pass through rusty (three-state
     all-or-none learning, Atkinson & Crothers 1964). What was only just learned rusts during a delay.
@@ -64,8 +63,8 @@ class Refresher(Various):
             self.state[skill] += 1
             self.new[skill] = True
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
-        asked, _, _ = self.asked(difficulty, quality)
+    def gain(self, skill: str, segment: str) -> float:
+        quality, asked = self.teaches(segment, skill), self.items_in(segment)
         odds = [float(self.state[skill] == n) for n in range(3)]
         up = self._chance(skill, 0, quality), self._chance(skill, 1, quality)
         for _ in range(asked):
@@ -102,10 +101,10 @@ def insight_course(seed: int) -> Course:
                 "id": name, "skills": weights, "minutes": round(random.uniform(3.0, 12.0), 1), "compulsory": due,
                 "repeatable": True, "prerequisites": [{"skill": base} for base in builds] if part > 1 and not due else [],
             } | ({"difficulty": noise} if told else {}) | ({"items": items(name, asked)} if n % 2 == 0 else {}))  # fmt: skip
-    return course("insight", seed, skills, segments)
+    return course("more-insight", seed, skills, segments)
 
 
-class Insight(Various):
+class Insight(Learner):
     """Plateaus and leaps (Gray & Lindstedt 2017; Bower 1961): effort heaps up unseen, and when there is enough, half of what
     is missing is understood at once (steps of Bush & Mosteller 1955). Two kinds of learners, fast and slow (mixtures of
     learning curves, Streeter 2015). How hard a segment truly is, its author does not know.
@@ -146,9 +145,9 @@ class Insight(Various):
             self.effort[skill] -= self.need[skill][self.level[skill]]
             self.level[skill] += 1
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
+    def gain(self, skill: str, segment: str) -> float:
         """A leap is worth its size, in proportion to the effort that was still missing."""
-        asked, hard, _ = self.asked(difficulty, quality)
+        asked, hard, quality = self.items_in(segment), self.hardness(segment), self.teaches(segment, skill)
         left, effort, level, gained = asked * self._step(skill, hard, quality), self.effort[skill], self.level[skill], 0.0
         while left > 0.0 and level < 5:
             missing = self.need[skill][level] - effort
@@ -189,10 +188,10 @@ def zone_course(seed: int) -> Course:
                     "compulsory": rung == 0 and n in (1, 4), "items": items(name, 2 + rung // 3),
                     "prerequisites": [{"skill": base, "mastery": 0.4} for base in bases] if rung >= 4 else [],
                 })  # fmt: skip
-    return course("zone", seed, skills, segments)
+    return course("more-zone", seed, skills, segments)
 
 
-class Zone(Various):
+class Zone(Learner):
     """A zone of proximal development: only what is a little above the present ability is learned from (Vygotsky 1978; Murray
     & Arroyo 2002), what is far above or below teaches nothing. Abilities fade, the slower the more they were practised, and
     what was once reached comes back twice as fast (savings, Nelson 1978).
@@ -217,9 +216,9 @@ class Zone(Various):
     def taught(self, skill: str, difficulty: float, quality: float, chance: float) -> None:
         self._learn(skill, self._step(skill, self.ability[skill], difficulty, quality) * (0.5 + chance))
 
-    def gain(self, skill: str, difficulty: float, quality: float) -> float:
+    def gain(self, skill: str, segment: str) -> float:
         """With what ability comes nearer to mastery, as the lower rungs by themselves master nothing."""
-        asked, hard, _ = self.asked(difficulty, quality)
+        asked, hard, quality = self.items_in(segment), self.hardness(segment), self.teaches(segment, skill)
         ability = self.ability[skill]
         for _ in range(asked):
             ability = min(1.0, ability + self._step(skill, ability, hard, quality))

@@ -56,7 +56,4 @@ def _outside(learner: Learner, segment: str) -> tuple[int, float]:
 
 
 def _gain(learner: Learner, course: Course, segment: str) -> float:
-    given = course.by_id[segment]
-    return sum(
-        learner.gain(skill, given.difficulty, learner.quality[segment] * weight) for skill, weight in given.skills.items()
-    )
+    return sum(learner.gain(skill, segment) for skill in course.by_id[segment].skills)
