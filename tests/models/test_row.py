@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,23 @@ def test_a_flipped_bit_is_found(row: Row, data: st.DataObject) -> None:
 def test_bytes_that_are_no_row_are_refused(raw: bytes) -> None:
     with pytest.raises(CorruptRow):
         Row.unpack(raw)
+
+
+def _said_to_be(form: int, row: Row) -> bytes:
+    body = bytearray(row.pack()[:-4])
+    body[1] = form
+    return bytes(body) + crc32(body).to_bytes(4, "little")
+
+
+def test_a_row_of_a_later_format_is_read_as_far_as_it_is_known() -> None:
+    row = Row(events=3)
+    row.skills.touch(5).tries = 7
+    assert Row.unpack(_said_to_be(9, row)) == row
+
+
+def test_a_row_of_no_format_is_refused() -> None:
+    with pytest.raises(CorruptRow, match="not a row"):
+        Row.unpack(_said_to_be(0, Row()))
 
 
 def test_a_row_of_a_course_of_normal_size_stays_under_a_kilobyte() -> None:
