@@ -74,7 +74,7 @@ bench-scale: setup ## Cost of an event as learners, workers and streams grow: ma
 faults: setup ## The fault matrix, every row, and thousands of simulated runs of the protocol
 	@SEGUE_FAULTS=all SEGUE_TRIALS=1000 $(RUN)/python -m tests.run tests/faults tests/protocol
 
-bench-ledger: setup ## Faults while events flow, then the count: make bench-ledger [KILLS=100] [BROKER=standalone,kafka]
+bench-ledger: setup ## Faults while events flow, then the count: make bench-ledger [KILLS=100] [BROKER=standalone,kafka] [RATE=220] [SEED=n]
 	@$(RUN)/python -m benchmarks.ledger $(if $(KILLS),$(KILLS),$(if $(QUICK),15,100)) $(if $(BROKER),$(BROKER),"standalone,kafka")
 
 bench-latency: setup ## Event to decision beside bare echoes: make bench-latency [BROKER=standalone,kafka] [QUICK=1]

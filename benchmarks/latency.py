@@ -27,6 +27,7 @@ from msgspec import json
 from redis.asyncio import Redis
 
 from benchmarks import service_plots
+from benchmarks.asked import brokers
 from benchmarks.echo import IN, OUT
 from benchmarks.lean import LeanClient
 from cli.kafka import local_kafka
@@ -288,11 +289,11 @@ def run_broker(broker: str, rounds: int, seconds: float, idle: int) -> dict[str,
 def main() -> int:
     """Brokers from the command line; QUICK=1 for a short run. The last line is JSON."""
     set_up_logging("bench", "pretty", "error")
-    quick = os.environ.get("QUICK") == "1"
+    quick, asked = os.environ.get("QUICK") == "1", brokers(sys.argv[1] if len(sys.argv) > 1 else "standalone,kafka")
     rounds, seconds, idle = (3, 4.0, 3) if quick else (7, 8.0, 20)
     report: dict[str, Any] = {"quick": quick, "models": form(), "rounds": rounds, "seconds": seconds}
     try:
-        for broker in (sys.argv[1] if len(sys.argv) > 1 else "standalone,kafka").split(","):
+        for broker in asked:
             print(
                 f"{broker}: {rounds} interleaved rounds of {seconds:.0f} s a system and rate"
                 + (" (QUICK: less certain)" if quick else "")

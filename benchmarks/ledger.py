@@ -7,7 +7,6 @@ finds. The last line is JSON.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import structlog
 
 from benchmarks import service_plots
+from benchmarks.asked import brokers, number, number_from
 from runtime.logging import set_up_logging
 from tests.faults import disk
 from tests.faults.chaos import under_fire
@@ -49,7 +49,7 @@ def ledger(broker: str, kills: int, seed: int) -> dict[str, Any]:
     faults = [kinds[n % len(kinds)] for n in range(kills)]
     random.shuffle(faults)
     with tempfile.TemporaryDirectory(prefix="segue-ledger-") as folder:
-        rate = int(os.environ.get("RATE", "220"))
+        rate = number_from("RATE", 220)
         return under_fire(broker, Path(folder), faults, rate=rate, seed=seed, network=lack is None, disk=room is None,
                           told=lambda line: print(line, flush=True))  # fmt: skip
 
@@ -57,13 +57,13 @@ def ledger(broker: str, kills: int, seed: int) -> dict[str, Any]:
 def main() -> int:
     """Kills and broker from the command line."""
     set_up_logging("ledger", "pretty", "critical")
-    kills, brokers = int(sys.argv[1]), sys.argv[2].split(",")
-    seed = int(os.environ.get("SEED", "0")) or int(time.time())
+    kills, asked = number("KILLS", sys.argv[1]), brokers(sys.argv[2])
+    seed = number_from("SEED", int(time.time()))
     report: dict[str, Any] = {"seed": seed}
     RESULTS.mkdir(exist_ok=True)
     dirty = False
     try:
-        for broker in brokers:
+        for broker in asked:
             print(f"{broker}: {kills} faults while events flow (seed {seed})", flush=True)
             found = ledger(broker, kills, seed)
             dirty |= any(
@@ -72,13 +72,13 @@ def main() -> int:
             )
             print(json.dumps({broker: found}), flush=True)
             service_plots.recoveries(found, RESULTS / f"ledger-{broker}.png")
-            report = report | found | {"broker": broker} if len(brokers) == 1 else report | {broker: found}
+            report = report | found | {"broker": broker} if len(asked) == 1 else report | {broker: found}
         print("Planting bugs in the agents' code, one at a time ...", flush=True)
         report |= planted()
     except Exception as fault:
         print(json.dumps({**report, "error": f"{type(fault).__name__}: {fault}"}))
         return 1
-    (RESULTS / f"ledger-{'-'.join(brokers)}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (RESULTS / f"ledger-{'-'.join(asked)}.json").write_text(json.dumps(report, indent=1) + "\n")
     if dirty or report["planted_missed"]:
         report["error"] = "the ledger is not clean"
     print(json.dumps(report))

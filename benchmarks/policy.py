@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.asked import number_from
 from benchmarks.policy_cost import decide_us
 from benchmarks.policy_plots import plot
 from benchmarks.policy_rivals import KNOWN, RIVALS, Policy
@@ -223,7 +224,7 @@ def main() -> int:
     if unknown := [name for name in worlds if name not in EVERYWHERE]:
         print(f"There is no world {unknown[0]!r}; there are {', '.join(EVERYWHERE)}.", file=sys.stderr)
         return 2
-    quick, seed = bool(os.environ.get("QUICK")), int(os.environ.get("SEED", "0") or 0) or 1
+    quick, seed = bool(os.environ.get("QUICK")), number_from("SEED", 1)
     count, drawn = (QUICK_LEARNERS, QUICK_COURSES) if quick else (LEARNERS, COURSES)
     courses = [COURSES * (seed - 1) + n + 1 for n in range(drawn)]
     report: dict[str, Any] = {"quick": quick, "models": form(), "seed": seed, "courses": courses, "worlds": {}}
