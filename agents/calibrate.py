@@ -152,6 +152,7 @@ def in_pieces(change: PopulationChange) -> list[PopulationChange]:
             cells=dict(cells[n * CELLS_A_PIECE : (n + 1) * CELLS_A_PIECE]),
             skills=change.skills if not n else {},
             segments=change.segments if not n else {},
+            passes=change.passes if not n else {},
         )
         for n in range(count)
     ]

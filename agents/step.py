@@ -18,7 +18,7 @@ from models.explain import reply, runner_up, sentence, top_terms
 from models.features import states_of
 from models.gain import View
 from models.population import Population
-from models.response import Heard, Response, Where, hear, lesson, rated
+from models.response import Heard, Response, Where, hear, lesson, passed, rated
 from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
 from schemas.codec import encode_json
 from schemas.course import Course, Segment
@@ -29,7 +29,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 6
+ENGINE = 7
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -64,6 +64,7 @@ class _Told:
     answer: Response | None = None
     heard: Heard | None = None
     obeyed: Obeyed | None = None
+    passed: bool = False
     evidence: list[EvidenceRecord] = field(default_factory=list)
 
 
@@ -114,6 +115,7 @@ def _update(row: Row, told: _Told) -> View:
         _hear(row, told)
     elif event.type == "completed" and event.segment is not None:
         row.mark(hash32(event.segment), COMPLETED)
+        told.passed = event.segment in told.course.by_id
     if not late:
         if event.segment is not None and event.type in HAPPENS_IN_SEGMENT:
             row.visit(hash32(event.segment))
@@ -136,7 +138,10 @@ def _hear(row: Row, told: _Told) -> None:
     if segment is not None:
         view = View(row, told.course, told.population, max(told.at_ms, row.last_at_ms))
         weights = [segment.skills.get(name, 1.0) for name in skills]
-        told.answer = told.answer._replace(weights=weights, difficulty=segment.difficulty, beliefs=_beliefs(view, skills))
+        told.answer = told.answer._replace(
+            weights=weights, below=view.learned.middle - segment.difficulty, steep=view.learned.steep,
+            beliefs=_beliefs(view, skills),
+        )  # fmt: skip
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)
@@ -145,7 +150,7 @@ def _hear(row: Row, told: _Told) -> None:
 def _beliefs(view: View, skills: list[str]) -> list[bytes]:
     """What is believed of each skill: as the row has it, or as a belief starts."""
     known = [state.known for state in states_of(view.row, skills)]
-    return [view.start(name) if each == NO_BELIEF else each for name, each in zip(skills, known, strict=True)]
+    return [view.believed(name) if each == NO_BELIEF else each for name, each in zip(skills, known, strict=True)]
 
 
 def _decide(row: Row, view: View, told: _Told) -> Decision:
@@ -205,11 +210,13 @@ def _question(view: View, segment: Segment) -> Question:
 
 
 def _learning(told: _Told) -> LearningRecord | None:
-    """What calibrate may learn: a response, or a rating."""
+    """What calibrate may learn: a response, a completed segment, or a rating."""
     event, stamp = told.record.event, told.record.stamp
     where = Where(stamp.tenant, event.course, event.segment or "", *told.place, stamp.population, stamp.logged_ms)
     if told.answer is not None and told.heard is not None:
         return lesson(told.answer, told.heard, where)
+    if told.passed:
+        return passed(where)
     if event.type == "rated" and event.rating is not None:
         return rated(event.rating, where)
     return None

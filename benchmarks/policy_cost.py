@@ -30,7 +30,7 @@ def _one(count: int) -> float:
     row, population = Row(run_start_ms=0, last_at_ms=60_000, seq=9), Population.empty()
     for n in range(12):
         state = row.skills.touch(hash32(f"k{n}"))
-        state.tries, state.wins, state.known = 5, n % 5, start(0.2 + 0.05 * n, 0.5)
+        state.tries, state.wins, state.known = 5, n % 5, start(0.2 + 0.05 * n)
     blocks = []
     for block in range(40):
         begin = perf_counter()

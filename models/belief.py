@@ -1,15 +1,16 @@
 """How well a learner knows a skill they practise: how likely each of six levels is, a hidden Markov model.
 
-    right at a level:  GUESSED + (MOST - GUESSED) / (1 + e^-(STEEP level + DIFFICULTY (.5 - difficulty)))
+    right at a level:  GUESSED + (MOST - GUESSED) / (1 + e^-(STEEP level + easier))
     after a try:       the level stays, or climbs one or more steps (STAYED, CLIMBED)
+    easier:            how steep the course's levels are x how far the item is below their middle (models.levels)
 
 An answer changes the belief by Bayes' rule; then the try itself may have taught. An item of several skills draws on each as
 their weights say. Two levels are Bayesian knowledge tracing (Corbett & Anderson 1995); six hold abilities on a scale too.
 
-A belief starts where `models.mastery` stands. From then on nothing of it is learned from other learners: what they teach
-about growth is too little, because whoever practises more meets the same items again, and harder ones
-(docs/decisions/0022-belief.md). Kept as a byte in 255ths for each level but the lowest, never less than one: none is ever
-ruled out.
+A belief starts where `models.mastery` stands. From then on only how steep levels are is learned from other learners
+(docs/decisions/0024-practice-counts.md): what they teach about growth is too little, because whoever practises more meets
+the same items again, and harder ones (docs/decisions/0022-belief.md). Kept as a byte in 255ths for each level but the
+lowest, never less than one: none is ever ruled out.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from models.sums import total
 GUESSED: Final = 0.18
 MOST: Final = 0.95
 STEEP: Final = 1.3
-DIFFICULTY: Final = 2.0
 ABILITIES: Final = [-3.0, -1.8, -0.6, 0.6, 1.8, 3.0]
 STAYED: Final = 15.0
 CLIMBED: Final = [1.0, 0.6, 0.36, 0.216, 0.1296]
 """Against STAYED: one step, two, and so on, as far as there are levels."""
+
+MOST_TRIES: Final = 12
+"""Tries of a visit that are told apart."""
 
 SURE: Final = 0.03
 """A start is never nearer than this to knowing nothing or all, as a share of what lies between."""
@@ -39,18 +42,21 @@ _CLIMBS: Final = [[STAYED, *CLIMBED[: LEVELS - 1 - level]] for level in range(LE
 _WHOLE: Final = [total(climbs) for climbs in _CLIMBS]
 
 
-def chances(difficulty: float) -> list[float]:
-    """Probability of a right answer at each level, for items of a difficulty from 0 to 1."""
-    easier = DIFFICULTY * (0.5 - difficulty)
+def chances(easier: float) -> list[float]:
+    """Probability of a right answer at each level, for items that add `easier` to the logit of a typical one."""
     return [GUESSED + (MOST - GUESSED) * sigmoid(STEEP * ability + easier) for ability in ABILITIES]
 
 
-def start(mastery: float, difficulty: float) -> bytes:
-    """The belief about a learner who answers an item of `difficulty` right with probability `mastery`, as far as is known
-    before any practice: a normal distribution of deviation 1 around the ability that does so."""
+def start(mastery: float) -> bytes:
+    """The belief about a learner who answers a typical item right with probability `mastery`, as far as is known before any
+    practice: a normal distribution of deviation 1 around the ability that does so. In steps of a hundredth."""
+    return _STARTS[int(100.0 * mastery + 0.5)]
+
+
+def _start(mastery: float) -> bytes:
     share = (mastery - GUESSED) / (MOST - GUESSED)
     share = SURE if share < SURE else 1.0 - SURE if share > 1.0 - SURE else share
-    ability = (log(share / (1.0 - share)) - DIFFICULTY * (0.5 - difficulty)) / STEEP
+    ability = log(share / (1.0 - share)) / STEEP
     return _packed([exp(-0.5 * (each - ability) * (each - ability)) for each in ABILITIES])
 
 
@@ -67,11 +73,18 @@ def shares(known: bytes) -> list[float]:
     return [each / whole for each in levels]
 
 
-def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, difficulty: float,
+def rise(known: bytes, tries: int) -> float:
+    """How much more likely a right answer to a typical item is expected to be after so many tries, 1 to MOST_TRIES."""
+    levels = _levels(known)
+    return total(map(mul, levels, RISES[tries])) / total(levels)
+
+
+def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: list[float],
           damping: float = 1.0) -> list[bytes]:  # fmt: skip
     """Beliefs about the skills of an item after an answer to it. `weights`, above 0 and at most 1: how much the item draws
-    on each skill, and how far the try may have taught it. `damping`, 0 to 1: how much the answer says at all."""
-    right, whole = chances(difficulty), total(weights)
+    on each skill, and how far the try may have taught it. `right`: its chances at each level. `damping`, 0 to 1: how much
+    the answer says at all."""
+    whole = total(weights)
     means = [mastery(known, right) for known in beliefs]
     expected = total(map(mul, weights, means)) / whole
     after: list[bytes] = []
@@ -79,6 +92,19 @@ def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, dif
         share = damping * weight / whole
         after.append(_climbed(_weighed(known, right, correct, expected - share * mean, share), weight))
     return after
+
+
+def pull(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: list[float],
+         below: float) -> tuple[float, float]:  # fmt: skip
+    """What an answer says of how steep levels are: the slope of its log likelihood, and its Fisher information. `below`: how
+    far the item's difficulty is below the course's middle, -1 to 1."""
+    whole, expected, moved = total(weights), 0.0, 0.0
+    each = [(chance - GUESSED) * (MOST - chance) / (MOST - GUESSED) for chance in right]
+    for known, weight in zip(beliefs, weights, strict=True):
+        expected += weight / whole * mastery(known, right)
+        moved += weight / whole * mastery(known, each) * below
+    variance = expected * (1.0 - expected)
+    return (correct - expected) * moved / variance, moved * moved / variance
 
 
 def _weighed(known: bytes, right: list[float], correct: bool, others: float, share: float) -> list[float]:
@@ -100,6 +126,19 @@ def _climbed(levels: list[float], taught: float) -> bytes:
     return _packed(climbed)
 
 
+def _rises() -> list[list[float]]:
+    """How much the chance at each level is expected to rise, by number of tries from 0."""
+    now, after = chances(0.0), chances(0.0)
+    rises = [[0.0] * LEVELS]
+    for _ in range(MOST_TRIES):
+        after = [
+            total(climbs * after[level + steps] for steps, climbs in enumerate(_CLIMBS[level])) / _WHOLE[level]
+            for level in range(LEVELS)
+        ]
+        rises.append([then - chance for then, chance in zip(after, now, strict=True)])
+    return rises
+
+
 def _packed(levels: list[float]) -> bytes:
     whole = total(levels)
     return bytes([_as_byte(each / whole) for each in levels[1:]])
@@ -112,3 +151,7 @@ def _levels(known: bytes) -> list[float]:
 
 def _as_byte(share: float) -> int:
     return max(1, int(255.0 * share + 0.5))
+
+
+RISES: Final = _rises()
+_STARTS: Final = [_start(n / 100.0) for n in range(101)]

@@ -1,15 +1,16 @@
 """What a segment is worth to a learner now: expected gain in mastery per expected minute, as signed parts.
 
     known = mastery between GUESSED and DONE, as a share
-    gain = sum over skills of weight x (1 - known) x growth x readiness x fit x (1 + .25 x skills that build on it) x wanted
-    score = gain / minutes x .85^seen x priority x quality
+    left = (expected rise of mastery by the segment's questions + what they bring back) x growth x readiness x ahead x wanted
+    score = sum over skills of weight x left x fit / minutes x .85^seen x priority x quality
 
-Mastery is the probability of answering a typical item of the skill right; who guesses gets some right, who knows slips, so
-only what lies between counts. Growth: where levels mean anything, who knows next to nothing of a skill gains less of it, up
-to GROWN. Readiness is how far the skills are known that this one builds on. A segment fits who answers
-about two in three of its questions right; who wants to go slower is given easier ones. How deep that cuts depends on whether
-the author's levels mean anything (models.levels). Wanted is what goal and work context ask
-for. Quality is the population's. The factors are those of the policy page of the design.
+Mastery is the probability of answering a typical item of the skill right. How far so many questions are expected to raise
+it is what models.belief says of the levels at which the learner may be; of what was forgotten each try brings back BACK of
+the rest. Growth: where levels mean anything, who knows next to nothing of a skill gains less of it, up to GROWN. Readiness
+is how far the skills are known that this one builds on; ahead counts those that build on it (1 + .25 for each). A segment
+fits who answers about two in three of its questions right; who wants to go slower is given easier ones. How deep that cuts
+depends on whether the author's levels mean anything (models.levels). Wanted is what goal and work context ask for. Quality
+is the population's. The factors are those of the policy page of the design.
 
 All segments of a course are worked out together, skills first; see models.plan.
 """
@@ -19,8 +20,8 @@ from __future__ import annotations
 from math import log
 from typing import Final, NamedTuple
 
-from models.belief import start
-from models.mastery import masteries
+from models.belief import MOST_TRIES, rise
+from models.mastery import Standing, standing
 from models.plan import Entry, Learned, Plan, learned_of, plan_of
 from models.population import Population
 from models.row import SEEN_MASK, Row
@@ -30,7 +31,7 @@ from schemas.course import Course, Segment
 SEEN_DISCOUNT: Final = [0.85**seen for seen in range(SEEN_MASK + 1)]
 GOAL: Final = 1.5
 CONTEXT: Final = 1.5
-FITTING_BY_PACE: Final = (0.75, 1.5, 0.0)
+FITTING_BY_PACE: Final = [0.75, 1.5, 0.0]
 """The logit of a right answer that fits best: as it is, slower, faster."""
 
 GUESSED: Final = 0.25
@@ -40,7 +41,8 @@ UNGROWN: Final = 0.16
 GROWN: Final = 0.42
 """Growth at nothing known, and how much is known where it is whole."""
 
-LEAST_LEFT: Final = 0.02
+BACK: Final = 0.25
+_BROUGHT: Final = [1.0 - (1.0 - BACK) ** tries for tries in range(MOST_TRIES + 1)]
 UNFIT: Final = 0.9
 """The share of a gain that is lost where a segment does not fit at all and levels are trusted wholly."""
 
@@ -51,7 +53,7 @@ SURE: Final = 0.01
 class View:
     """Everything that choosing needs of one learner at one moment. What it works out, it works out once."""
 
-    __slots__ = ("_gains", "_masteries", "_worth", "course", "learned", "now_ms", "plan", "population", "row")
+    __slots__ = ("_fits", "_left", "_standing", "_worth", "course", "learned", "now_ms", "plan", "population", "row")
 
     def __init__(self, row: Row, course: Course, population: Population, now_ms: int) -> None:
         self.row = row
@@ -60,36 +62,48 @@ class View:
         self.now_ms = now_ms
         self.plan: Plan = plan_of(course)
         self.learned: Learned = learned_of(course, population)
-        self._masteries: list[float] | None = None
-        self._gains: list[float] | None = None
+        self._standing: Standing | None = None
+        self._left: dict[int, list[float]] = {}
+        self._fits: list[float] | None = None
         self._worth: list[float] | None = None
 
     def mastery(self, skill: str) -> float:
         """Probability of a right answer to a typical item of `skill`, now."""
         return self.masteries[self.plan.skill_places[skill]]
 
-    def start(self, skill: str) -> bytes:
-        """What to believe of a skill before its first answer: see models.belief."""
-        return start(self.mastery(skill), self.learned.effects.middle)
+    def believed(self, skill: str) -> bytes:
+        """What is believed of a skill (models.belief), before its first answer, too."""
+        return self.standing.beliefs[self.plan.skill_places[skill]]
 
     def known(self, skill: str) -> float:
         """Mastery as a share of the way from guessing to done."""
         return _share(self.mastery(skill))
 
     @property
-    def masteries(self) -> list[float]:
-        """Mastery of each skill of the plan."""
-        if self._masteries is None:
-            self._masteries = masteries(self.row, self.learned.effects, self.now_ms)
-        return self._masteries
+    def standing(self) -> Standing:
+        """Where the learner stands in each skill of the plan."""
+        if self._standing is None:
+            self._standing = standing(self.row, self.learned.effects, self.now_ms)
+        return self._standing
 
     @property
-    def gains(self) -> list[float]:
-        """Expected gain of a try at a skill in a segment of some level, what builds on the skill counted in: of each pair
-        of the plan."""
-        if self._gains is None:
-            self._gains = _gains(self)
-        return self._gains
+    def masteries(self) -> list[float]:
+        """Mastery of each skill of the plan."""
+        return self.standing.masteries
+
+    @property
+    def left(self) -> dict[int, list[float]]:
+        """What there is to gain of each skill by as many questions as some segment asks, whether it fits or not."""
+        if not self._left:
+            self._left = _left(self)
+        return self._left
+
+    @property
+    def fits(self) -> list[float]:
+        """The share of a gain that is left at the level of each pair of the plan."""
+        if self._fits is None:
+            self._fits = _fits(self)
+        return self._fits
 
     @property
     def worth(self) -> list[float]:
@@ -99,27 +113,36 @@ class View:
         return self._worth
 
 
-def _gains(view: View) -> list[float]:
-    plan, row, trust = view.plan, view.row, view.learned.trust
+def _left(view: View) -> dict[int, list[float]]:
+    plan, trust = view.plan, view.learned.trust
     known = [_share(mastery) for mastery in view.masteries]
-    left: list[float] = []
+    factors: list[float] = []
     for place, share in enumerate(known):
-        missing = 1.0 - share
-        missing = (missing if missing > LEAST_LEFT else LEAST_LEFT) * plan.ahead[place]
+        factor, bases = plan.ahead[place], plan.bases[place]
         if share < GROWN:
-            missing *= 1.0 - trust * (1.0 - UNGROWN) * (1.0 - share / GROWN)
-        bases = plan.bases[place]
-        left.append(missing * _readiness(known, bases) if bases else missing)
-    _add_wishes(view, left)
-    depth: float = UNFIT * trust
+            factor *= 1.0 - trust * (1.0 - UNGROWN) * (1.0 - share / GROWN)
+        factors.append(factor * _readiness(known, bases) if bases else factor)
+    _add_wishes(view, factors)
+    beliefs, forgotten = view.standing.beliefs, view.standing.forgotten
+    return {
+        tries: [
+            factor * (rise(belief, tries) + lost * _BROUGHT[tries])
+            for factor, belief, lost in zip(factors, beliefs, forgotten, strict=True)
+        ]
+        for tries in view.learned.counts
+    }
+
+
+def _fits(view: View) -> list[float]:
+    depth: float = UNFIT * view.learned.trust
     if depth == 0.0:
-        return [left[pair.skill] for pair in plan.pairs]
-    fitting: float = FITTING_BY_PACE[row.pace_choice]
+        return [1.0] * len(view.plan.pairs)
+    fitting: float = FITTING_BY_PACE[view.row.pace_choice]
     away = [_logit(mastery) - fitting for mastery in view.masteries]
-    gains: list[float] = []
-    for pair, easier in zip(plan.pairs, view.learned.easier, strict=True):
-        gains.append(left[pair.skill] * (1.0 - depth * (1.0 - bell(away[pair.skill] + easier))))
-    return gains
+    return [
+        1.0 - depth * (1.0 - bell(away[pair.skill] + easier))
+        for pair, easier in zip(view.plan.pairs, view.learned.easier, strict=True)
+    ]
 
 
 def _readiness(known: list[float], bases: list[int]) -> float:
@@ -130,14 +153,14 @@ def _readiness(known: list[float], bases: list[int]) -> float:
     return UNREADY + (1.0 - UNREADY) * ready
 
 
-def _add_wishes(view: View, left: list[float]) -> None:
+def _add_wishes(view: View, factors: list[float]) -> None:
     """Let a skill count more for the learner's goal and for what work asks for now."""
     row, places = view.row, view.learned.effects.places
     if row.goal in places:
-        left[places[row.goal]] *= GOAL
+        factors[places[row.goal]] *= GOAL
     for key in row.context:
         if key in places:
-            left[places[key]] *= CONTEXT
+            factors[places[key]] *= CONTEXT
 
 
 def factor_of(view: View, entry: Entry) -> float:
@@ -147,19 +170,21 @@ def factor_of(view: View, entry: Entry) -> float:
 
 
 def _worth(view: View) -> list[float]:
-    gains, rates, minutes = view.gains, view.learned.rates, expected_minutes(view.row, 1.0)
-    worth = [_whole(gains, entry) * (rates[entry.place] / minutes) for entry in view.plan.entries]
+    left, fits, tries = view.left, view.fits, view.learned.tries
+    rates, minutes = view.learned.rates, expected_minutes(view.row, 1.0)
+    wholes = [_whole(left[tries[entry.place]], fits, entry) for entry in view.plan.entries]
+    worth = [whole * (rate / minutes) for whole, rate in zip(wholes, rates, strict=True)]
     for key in view.row.segments:
         entry = view.plan.by_key.get(key)
         if entry is not None:
-            worth[entry.place] = _whole(gains, entry) * factor_of(view, entry)
+            worth[entry.place] = wholes[entry.place] * factor_of(view, entry)
     return worth
 
 
-def _whole(gains: list[float], entry: Entry) -> float:
+def _whole(left: list[float], fits: list[float], entry: Entry) -> float:
     whole = 0.0
-    for _, pair, weight in entry.taught:
-        whole += gains[pair] * weight
+    for _, skill, pair, weight in entry.taught:
+        whole += left[skill] * fits[pair] * weight
     return whole
 
 
@@ -191,7 +216,7 @@ class Score(NamedTuple):
 
 def score(view: View, segment: Segment) -> Score:
     """Expected gain per minute of `segment`, with its parts."""
-    entry, gains = view.plan.entries[view.course.places[segment.id]], view.gains
-    factor = factor_of(view, entry)
-    terms = [(f"gain:{skill}", factor * (weight * gains[pair])) for skill, pair, weight in entry.taught]
+    entry, fits = view.plan.entries[view.course.places[segment.id]], view.fits
+    factor, left = factor_of(view, entry), view.left[view.learned.tries[entry.place]]
+    terms = [(f"gain:{name}", factor * (left[skill] * fits[pair] * weight)) for name, skill, pair, weight in entry.taught]
     return Score(segment, view.worth[entry.place], terms)

@@ -3,6 +3,9 @@
 What items add to the logit is set against the difficulty of their segments by least squares (ridge towards LEVEL_PRIOR),
 items counting by how well the population knows them. Where the slope is STEEP levels are trusted wholly, from FLAT on
 not at all, nor where a course has one level only.
+
+That slope is too flat where it matters: who is asked an item was chosen for it. It says whether levels mean anything; how
+steep they are where they do is learned beside beliefs, which know what was chosen (models.belief.pull).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log, log1p
 from operator import mul
-from typing import Final
+from typing import Final, NamedTuple
 
 from models import belief
 from models.entries import NO_BELIEF, NONE_YET
@@ -54,7 +54,7 @@ OF_SKILL: Final = tuple(
 
 class SkillEffects:
     """What a version of the population says of some skills. It remembers what it was asked. `typical`: see models.levels.
-    `right`: the chance of a right answer at each level of a belief, for an item of `middle` difficulty."""
+    `right`: the chance of a right answer to a typical item at each level of a belief."""
 
     __slots__ = (
         "_known",
@@ -62,7 +62,6 @@ class SkillEffects:
         "_new",
         "_population",
         "bins",
-        "middle",
         "of_learner",
         "of_skill",
         "places",
@@ -70,10 +69,9 @@ class SkillEffects:
         "typical",
     )
 
-    def __init__(self, names: Sequence[str], population: Population, typical: float = 0.0, middle: float = 0.5) -> None:
+    def __init__(self, names: Sequence[str], population: Population, typical: float = 0.0) -> None:
         self.typical = typical
-        self.middle = middle
-        self.right = belief.chances(middle)
+        self.right = belief.chances(0.0)
         self._names, self._population = names, population
         self._known: dict[int, float] = {}
         self._new: dict[int, list[float]] = {}
@@ -116,11 +114,24 @@ class SkillEffects:
         return effect
 
 
+class Standing(NamedTuple):
+    """Of each skill: mastery, between 0 and 1; what is believed (models.belief); what is forgotten of that mastery since."""
+
+    masteries: list[float]
+    beliefs: list[bytes]
+    forgotten: list[float]
+
+
 def masteries(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = True) -> list[float]:
-    """Mastery of each skill of `effects`, in their order, between 0 and 1, at `now_ms` (-1: an unknown moment).
+    """Mastery of each skill of `effects`, in their order, at `now_ms` (-1: an unknown moment).
 
     Not `believed`: what answers alone say, by prediction, of practised skills as well.
     """
+    return standing(row, effects, now_ms, believed=believed).masteries
+
+
+def standing(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = True) -> Standing:
+    """Where a learner stands in each skill of `effects`, in their order. The rest is as in `masteries`."""
     moment, lately = tenths(row, now_ms), row.recent
     wins, fails, streak, outcome, gap = of_learner(row, moment)
     dense = (1.0, 1.0, wins, fails, wins - fails, row.residual_fast, row.residual_slow, streak, outcome, gap)
@@ -128,6 +139,7 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = 
     places, bins = effects.places, effects.bins
     new = effects.new(lately)
     known = [UNPRACTISED] * len(new)
+    beliefs, lost = [NO_BELIEF] * len(new), [0.0] * len(new)
     w_wins, w_fails, w_ratio, w_residual, w_gap = effects.of_skill
     w_wins, w_fails = w_wins + w_ratio, w_fails - w_ratio
     for key, theta, _, residual, won, tries, last, _, recent, levels in row.skills.every():
@@ -136,7 +148,9 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = 
             continue
         gap = gap_since(moment, last)
         if believed and levels != NO_BELIEF:
-            known[place] = _less(belief.mastery(levels, effects.right), effects.forgotten(gap))
+            whole = belief.mastery(levels, effects.right)
+            known[place] = _less(whole, effects.forgotten(gap))
+            beliefs[place], lost[place] = levels, whole - known[place]
         else:
             logit = common + theta + w_wins * log_count(won) + w_fails * log_count(tries - won) + w_residual * residual
             logit += w_gap * gap + bins[gap_bin(gap)] + effects.of(place, recent, count_bin(tries), lately)
@@ -144,7 +158,9 @@ def masteries(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = 
     for place, effect in enumerate(new):
         if known[place] == UNPRACTISED:
             known[place] = sigmoid(common + effect)
-    return known
+        if beliefs[place] == NO_BELIEF:
+            beliefs[place] = belief.start(known[place])
+    return Standing(known, beliefs, lost)
 
 
 def _less(mastery: float, forgotten: float) -> float:

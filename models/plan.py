@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from models.belief import MOST_TRIES
 from models.levels import levels_of
 from models.mastery import SkillEffects
-from models.population import NEW_SEGMENT, Population
+from models.population import NEW_SEGMENT, NO_PASSES, Population
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
@@ -20,17 +21,19 @@ DOWNSTREAM: Final = 0.25
 STARS: Final = 0.1
 PRIOR_STARS: Final = 3.0
 PRIOR_RATINGS: Final = 5.0
+USUAL_TRIES: Final = 3.0
+PRIOR_PASSES: Final = 2.0
 VERSIONS_KEPT: Final = 8
 BITMAPS_KEPT: Final = 4_096
 
 
 class Entry:
     """One segment: its 32-bit name, its place and bit in the authored order, and what it teaches: per skill its name, its
-    pair and its weight."""
+    place, its pair and its weight."""
 
     __slots__ = ("bit", "key", "place", "segment", "taught")
 
-    def __init__(self, segment: Segment, place: int, taught: list[tuple[str, int, float]]) -> None:
+    def __init__(self, segment: Segment, place: int, taught: list[tuple[str, int, int, float]]) -> None:
         self.segment = segment
         self.key: int = hash32(segment.id)
         self.place = place
@@ -65,7 +68,8 @@ class Plan:
         self.skill_places: dict[str, int] = {name: place for place, name in enumerate(names)}
         numbers: dict[tuple[str, int], int] = {}
         self.entries: list[Entry] = [
-            Entry(each, place, [(name, numbers.setdefault((name, round(10 * each.difficulty)), len(numbers)), weight)
+            Entry(each, place, [(name, self.skill_places[name],
+                                 numbers.setdefault((name, round(10 * each.difficulty)), len(numbers)), weight)
                                 for name, weight in each.skills.items()])
             for place, each in enumerate(course.segments)
         ]  # fmt: skip
@@ -104,21 +108,26 @@ class Plan:
 
 
 class Learned:
-    """What a version of the population tells of a course: each segment's worth per minute before any learner, and the
-    effects of its skills. Worth is the author's priority over minutes, times quality: the ratings "time well spent",
-    shrunken. `easier` is by pair of the plan: what its level adds to the logit of a right answer. `trust` says how far
-    levels mean anything, 0 to 1."""
+    """What a version of the population tells of a course: each segment's worth per minute before any learner, how many
+    questions going through it asks (`tries`; `counts` has each number once), and the effects of its skills. Worth is the
+    author's priority over minutes, times quality: the ratings "time well spent", shrunken. `easier` is by pair of the plan:
+    what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1; `steep` how steep
+    they are, and `middle` is their mean."""
 
-    __slots__ = ("easier", "effects", "rates", "trust")
+    __slots__ = ("counts", "easier", "effects", "middle", "rates", "steep", "tries", "trust")
 
     def __init__(self, course: Course, plan: Plan, population: Population) -> None:
         levels = levels_of(course, population)
         self.trust: float = levels.trust
-        self.easier: list[float] = [levels.slope * (pair.level - levels.middle) for pair in plan.pairs]
+        self.middle: float = levels.middle
+        self.steep: float = population.steepness[0]
+        self.easier: list[float] = [self.steep * (levels.middle - pair.level) for pair in plan.pairs]
         self.rates: list[float] = [
             rate * quality(population, entry.segment.id) for rate, entry in zip(plan.rates, plan.entries, strict=True)
         ]
-        self.effects = SkillEffects(list(plan.skill_places), population, levels.typical, levels.middle)
+        self.tries: list[int] = questions(course, population)
+        self.counts: list[int] = sorted(set(self.tries))
+        self.effects = SkillEffects(list(plan.skill_places), population, levels.typical)
 
 
 def plan_of(course: Course) -> Plan:
@@ -145,6 +154,21 @@ def quality(population: Population, segment: str) -> float:
     stars, count = population.segments.get(segment, NEW_SEGMENT)
     mean = (stars + PRIOR_STARS * PRIOR_RATINGS) / (count + PRIOR_RATINGS)
     return 1.0 + STARS * (mean - PRIOR_STARS)
+
+
+def questions(course: Course, population: Population) -> list[int]:
+    """How many questions going through each segment asks, 1 to MOST_TRIES: the mean so far, shrunken towards what the course
+    lists, or to what is usual in the course where it lists nothing."""
+    listed = [len(segment.items) for segment in course.segments if segment.items]
+    passes = [population.passes.get(segment.id, NO_PASSES) for segment in course.segments]
+    answers, times = sum(given for given, _ in passes), sum(times for _, times in passes)
+    usual = sum(listed) / len(listed) if listed else (answers + USUAL_TRIES) / (times + 1.0) if times else USUAL_TRIES
+    counts: list[int] = []
+    for segment, (given, times) in zip(course.segments, passes, strict=True):
+        expected = len(segment.items) or usual
+        mean = (given + PRIOR_PASSES * expected) / (times + PRIOR_PASSES) if times else expected
+        counts.append(max(1, min(MOST_TRIES, round(mean))))
+    return counts
 
 
 def _skills(course: Course) -> Iterator[str]:

@@ -8,7 +8,8 @@ Learning: weights by River's AdaGrad on the log loss; an effect of an item or sk
 curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(k, .002) (scalar Laplace steps). Cells learn by
 AdaGrad (Duchi et al. 2011) at two rates side by side; each course predicts with the rate of less log loss so far, always
 counted before learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
-Of segments the ratings "time well spent" are counted.
+Of segments the ratings "time well spent" are counted, and the answers of a visit. How steep a course's levels are (the
+author's difficulties, in models.belief) is learned by Newton steps on the log likelihood, one a version.
 """
 
 from __future__ import annotations
@@ -25,19 +26,32 @@ from models.cells import QUICK, SLOW, predicted, stepped
 from models.features import BIN_KINDS, BINS, NAMES, cell
 from models.sums import total
 from schemas.decision import LearningRecord
-from schemas.population import CellValues, ItemValues, PopulationChange, SegmentValues, SkillValues, change_hash
+from schemas.population import (
+    CellValues,
+    ItemValues,
+    PassValues,
+    PopulationChange,
+    SegmentValues,
+    SkillValues,
+    change_hash,
+)
 
 NEW_ITEM: ItemValues = (0.0, 0.5, 2.3, 1.0, 0)
 NEW_SKILL: SkillValues = (0.0, 0.5)
 NEW_CELL: CellValues = (0.0, 1.0, 0.0, 1.0)
 NEW_SEGMENT: SegmentValues = (0, 0)
+NO_PASSES: PassValues = (0, 0)
+STEEPNESS: Final = (2.0, 2.0)
+"""How steep levels are before anything is known, and how much information that is worth."""
+
+MOST_STEEP: Final = 12.0
 CELL_RATES = (SLOW, QUICK)
 LEAST_VARIANCE: Final = 0.002
 LEARNING_RATE: Final = 0.05
 TIME_RATE: Final = 0.05
 MAX_EFFECT: Final = 8.0
 MAX_ITEMS: Final = 100_000
-"""Items of a course beyond these are not learned: whoever names items without end must not fill every worker."""
+"""Items and segments of a course beyond these are not learned: whoever names them without end must not fill every worker."""
 
 _OVERLAY_LIMIT: Final = 4_096
 
@@ -74,8 +88,9 @@ class Table(Generic[K, V]):
 class Population:
     """One version. `stamp` is (number, hash); (0, "") is the empty prior.
 
-    `losses` is the log loss of each of CELL_RATES so far. `bins` has the effects of the cells without a name, by kind and
-    value.
+    `losses` is the log loss of each of CELL_RATES so far. `steepness` says how steep levels are, in logits from the easiest
+    to the hardest possible, and how much information there is about it. `bins` has the effects of the cells without a name,
+    by kind and value.
     """
 
     stamp: tuple[int, str]
@@ -89,6 +104,8 @@ class Population:
     watermark: Mapping[int, int]
     responses: int
     segments: Table[str, SegmentValues]
+    passes: Table[str, PassValues]
+    steepness: tuple[float, ...]
 
     @classmethod
     def empty(cls) -> Population:
@@ -96,7 +113,7 @@ class Population:
         zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
         none: Table[int, CellValues] = Table({}, {})
         return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
-                   {}, 0, Table({}, {}))  # fmt: skip
+                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS)  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
@@ -118,6 +135,8 @@ class Population:
             dict(change.watermark),
             change.responses,
             self.segments.replace(change.segments) if change.segments else self.segments,
+            self.passes.replace(change.passes) if change.passes else self.passes,
+            tuple(change.steepness) or self.steepness,
         )
 
     def item(self, name: str) -> ItemValues:
@@ -166,6 +185,10 @@ class PopulationLearner:
         self._skills: dict[str, SkillValues] = {}
         self._cells: dict[int, CellValues] = {}
         self._segments: dict[str, SegmentValues] = {}
+        self._passes: dict[str, PassValues] = {}
+        self._pass_count = len(start.passes.whole())
+        self._pull = 0.0
+        self._information = start.steepness[1]
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -213,8 +236,13 @@ class PopulationLearner:
         if response.rating:
             self._learn_rating(response.segment, response.rating)
             return True
+        self._learn_pass(response.segment, 0 if response.passed else 1, int(response.passed))
+        if response.passed:
+            return True
         if not response.guessed:
             self._learn_outcome(response)
+            self._pull += response.pull[0]
+            self._information += response.pull[1]
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
         return True
@@ -233,12 +261,15 @@ class PopulationLearner:
             cells=self._cells,
             losses=list(self._losses),
             segments=self._segments,
+            passes=self._passes,
+            steepness=[self._steeper(), self._information],
             watermark=dict(self._watermark),
             responses=self.responses,
         )
         name = change_hash(change)
         self._version = self._version.apply(change, name)
-        self._items, self._skills, self._cells, self._segments = {}, {}, {}, {}
+        self._items, self._skills, self._cells, self._segments, self._passes = {}, {}, {}, {}, {}
+        self._pull = 0.0
         return change, name
 
     def _learn_outcome(self, response: LearningRecord) -> None:
@@ -256,6 +287,19 @@ class PopulationLearner:
     def _learn_rating(self, segment: str, rating: int) -> None:
         stars, count = self._segments.get(segment) or self._version.segments.get(segment, NEW_SEGMENT)
         self._segments[segment] = (stars + rating, count + 1)
+
+    def _learn_pass(self, segment: str, answers: int, times: int) -> None:
+        known = self._passes.get(segment) or self._version.passes.get(segment, NO_PASSES)
+        if known is NO_PASSES:
+            if not segment or self._pass_count >= MAX_ITEMS:
+                return
+            self._pass_count += 1
+        self._passes[segment] = (known[0] + answers, known[1] + times)
+
+    def _steeper(self) -> float:
+        """How steep levels are after what was learned since the last version."""
+        steep = self._version.steepness[0] + self._pull / self._information
+        return 0.0 if steep < 0.0 else MOST_STEEP if steep > MOST_STEEP else steep
 
     def _learn_cells(self, response: LearningRecord, z: float) -> float:
         """One step of both rates. Returns what the leading one predicted."""
@@ -301,6 +345,8 @@ def full_change(tenant: str, course: str, version: Population, parent: str = "")
         cells=version.cells.whole(),
         losses=list(version.losses),
         segments=version.segments.whole(),
+        passes=version.passes.whole(),
+        steepness=list(version.steepness),
         watermark=dict(version.watermark),
         responses=version.responses,
     )

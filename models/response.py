@@ -16,8 +16,9 @@ from schemas.ids import hash32
 class Response(NamedTuple):
     """One answer to one item. `at_ms` is when it was complete, UNKNOWN when nobody told.
 
-    What only a course can say: the skills' `weights`, the item's `difficulty`, and `beliefs`, what is believed of each skill
-    before the answer (models.belief). Without a course nothing is believed.
+    What only a course can say: the skills' `weights`, how far the item's difficulty is `below` the course's middle (-1 to
+    1), how `steep` levels are, and `beliefs`, what is believed of each skill before the answer (models.belief). Without a
+    course nothing is believed.
     """
 
     item: str
@@ -28,7 +29,8 @@ class Response(NamedTuple):
     attempt: int | None = None
     hints: int | None = None
     weights: Sequence[float] = ()
-    difficulty: float = 0.5
+    below: float = 0.0
+    steep: float = 0.0
     beliefs: Sequence[bytes] = ()
 
     @property
@@ -38,12 +40,14 @@ class Response(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What counting a response told: for `predicted` and for calibrate. `pace` is the learner's before it."""
+    """What counting a response told: for `predicted` and for calibrate. `pace` is the learner's before it; `pull` is what
+    models.belief has from it of how steep levels are."""
 
     predicted: knowledge.Prediction
     timing: timing.Timing
     skills: list[str]
     pace: float
+    pull: tuple[float, float]
 
 
 def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
@@ -59,16 +63,17 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     )  # fmt: skip
     timing.learn(row, item, timed)
     knowledge.learn(row, predicted, response.item, response.skills, response.correct, at_ms, guessed=timed.guessed)
-    if response.beliefs:
-        _believe(row, response, GUESS_DAMPING if timed.guessed else 1.0)
-    return Heard(predicted, timed, response.skills, pace)
+    pull = _believe(row, response, GUESS_DAMPING if timed.guessed else 1.0) if response.beliefs else (0.0, 0.0)
+    return Heard(predicted, timed, response.skills, pace, pull)
 
 
-def _believe(row: Row, response: Response, damping: float) -> None:
-    """Let the answer count for what is believed of its skills."""
-    after = belief.heard(response.beliefs, response.weights, response.correct, response.difficulty, damping)
+def _believe(row: Row, response: Response, damping: float) -> tuple[float, float]:
+    """Let the answer count for what is believed of its skills. Returns what it says of how steep levels are."""
+    right = belief.chances(response.steep * response.below)
+    after = belief.heard(response.beliefs, response.weights, response.correct, right, damping)
     for name, known in zip(response.skills, after, strict=True):
         row.skills.touch(hash32(name)).known = known
+    return belief.pull(response.beliefs, response.weights, response.correct, right, response.below)
 
 
 def _since_same_item(row: Row, item: str, at_ms: int) -> int | None:
@@ -107,12 +112,22 @@ def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
         pace=heard.pace,
         guessed=heard.timing.guessed,
         cells=heard.predicted.cells,
+        pull=heard.pull,
     )
 
 
 def rated(stars: int, where: Where) -> LearningRecord:
     """What calibrate learns from a rating of 1 to 5."""
+    return _of_segment(where, rating=stars)
+
+
+def passed(where: Where) -> LearningRecord:
+    """What calibrate learns from a completed segment: that its questions so far were those of one more visit."""
+    return _of_segment(where, passed=True)
+
+
+def _of_segment(where: Where, *, rating: int = 0, passed: bool = False) -> LearningRecord:
     return LearningRecord(
         **where._asdict(), item="", skills=[], features=[], ability=0.0, correct=False, log_seconds=None, pace=0.0,
-        guessed=False, rating=stars,
+        guessed=False, rating=rating, passed=passed,
     )  # fmt: skip

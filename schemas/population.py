@@ -29,13 +29,17 @@ CellValues = tuple[float, float, float, float]
 SegmentValues = tuple[int, int]
 """Sum and number of ratings (1 to 5)."""
 
+PassValues = tuple[int, int]
+"""Answers given in a segment, and how often it was completed."""
+
 
 class PopulationChange(Struct, frozen=True, kw_only=True):
     """New values (not differences) of what changed since `parent`. A full change has everything and is its own parent.
 
     `weights` and `gradients` (AdaGrad's sums of squares) stand in the order of models.features.NAMES. `watermark` gives
     for each source partition the last interaction that has been learned from. `losses` is the log loss so far of the slow
-    and of the quick rate.
+    and of the quick rate, `steepness` how steep levels are (logits from the easiest to the hardest possible) and the
+    information about it.
     """
 
     tenant: str
@@ -51,6 +55,8 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     cells: dict[int, CellValues] = {}
     losses: list[float] = []
     segments: dict[str, SegmentValues] = {}
+    passes: dict[str, PassValues] = {}
+    steepness: list[float] = []
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):

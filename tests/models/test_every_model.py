@@ -98,7 +98,8 @@ responses = st.lists(
         attempt=st.none() | st.integers(1, 65_535),
         hints=st.none() | st.integers(0, 65_535),
         weights=st.just(()),
-        difficulty=st.floats(0.0, 1.0),
+        below=st.floats(-1.0, 1.0),
+        steep=st.floats(0.0, 12.0),
         beliefs=st.just(()),
     ),
     max_size=20,
@@ -108,7 +109,7 @@ responses = st.lists(
 def believing(row: Row, response: Response) -> Response:
     """A response with what a course says of it."""
     known = [state.known for state in states_of(row, response.skills)]
-    beliefs = [belief.start(0.4, 0.5) if each == NO_BELIEF else each for each in known]
+    beliefs = [belief.start(0.4) if each == NO_BELIEF else each for each in known]
     return response._replace(weights=[1.0, 0.4][: len(known)], beliefs=beliefs)
 
 

@@ -132,8 +132,8 @@ def test_mastery_is_what_the_model_predicts_for_a_typical_item_until_there_is_a_
 ) -> None:
     population, row = learned(history), Row.unpack(run(history)[-1].row)
     if believed and skill in "ab":
-        row.skills.touch(hash32(skill)).known = known = start(0.3, 0.5)
-        before, after = mastery(known, chances(0.5)), masteries(row, SkillEffects([skill], population), -1)[0]
+        row.skills.touch(hash32(skill)).known = known = start(0.3)
+        before, after = mastery(known, chances(0.0)), masteries(row, SkillEffects([skill], population), -1)[0]
         assert math.isclose(before, after, rel_tol=1e-12) or not row.skills.touch(hash32(skill)).tries
         return
     for name in "ab":
@@ -207,3 +207,21 @@ def test_extreme_latencies_stay_in_bounds(latency: int) -> None:
     history = [{"latency_ms": latency, "correct": n % 2 == 0, "item": "i1"} for n in range(60)]
     row = Row.unpack(run(history, learned(history))[-1].row)
     assert abs(row.tau) <= 3.0 and len(row.time_residuals) == 32
+
+
+def test_a_completed_segment_tells_calibrate_that_a_visit_is_over() -> None:
+    over: dict[str, Any] = {"type": "completed", "item": None, "correct": None, "latency_ms": None}
+    told = step(None, interaction(1, segment="a1", **over), 0, 0, course(), Population.empty()).learning
+    assert told is not None and (told.segment, told.passed, told.item) == ("a1", True, "")
+    gone = step(None, interaction(1, segment="of another version", **over), 0, 0, course(), Population.empty())
+    assert gone.learning is None, "what the course does not have is not counted"
+
+
+def test_an_answer_tells_how_steep_levels_are_only_where_there_are_levels() -> None:
+    segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": 0.2 + 0.3 * n} for n in range(3)]
+    said = [
+        step(None, interaction(1, segment=f"d{n}"), 0, 0, course(segments=segments), Population.empty()) for n in range(3)
+    ]
+    easy, middle, hard = (outcome.learning.pull for outcome in said if outcome.learning is not None)
+    assert easy[0] > 0.0 > hard[0] and easy[1] > 0.0 and hard[1] > 0.0, "a right answer to a hard item speaks against levels"
+    assert middle == (0.0, 0.0)

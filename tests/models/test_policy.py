@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from models.belief import start
 from models.control import Obeyed
+from models.features import NAMES
 from models.gain import FITS, FITTING_BY_PACE, View, bell, score
 from models.levels import LEVEL_PRIOR, levels_of
 from models.mask import finished, is_required, open_segments, prerequisites_met, removal
+from models.plan import questions
 from models.policy import UNIFORM_SHARE, Choice, choose, draw, is_held_out, lottery
-from models.population import NEW_ITEM, Population
+from models.population import NEW_ITEM, STEEPNESS, Population
 from models.row import COMPLETED, SKIPPED, Row
 from schemas.course import Course
 from schemas.ids import hash32
@@ -190,8 +192,8 @@ def test_more_is_gained_at_the_level_that_fits() -> None:
     worth = place.worth
     fitting = max(range(11), key=worth.__getitem__)
     mastery = place.mastery("a")
-    logit = math.log(mastery / (1 - mastery)) + LEVEL_PRIOR * (fitting / 10 - 0.5)
-    assert abs(logit - FITTING_BY_PACE[0]) <= 0.5 * 0.1 * abs(LEVEL_PRIOR)
+    logit = math.log(mastery / (1 - mastery)) - STEEPNESS[0] * (fitting / 10 - 0.5)
+    assert abs(logit - FITTING_BY_PACE[0]) <= 0.5 * 0.1 * STEEPNESS[0]
     assert worth == sorted(worth[: fitting + 1]) + sorted(worth[fitting + 1 :], reverse=True)
     for away in (-2.0, -0.7, -0.35, 0.0, 0.1, 0.6, 1.1):
         assert math.isclose(bell(away), math.exp(-((away / FITS) ** 2)), abs_tol=0.07)
@@ -238,9 +240,8 @@ def test_levels_are_trusted_until_answers_say_that_they_mean_nothing() -> None:
 def test_levels_without_meaning_change_no_gain() -> None:
     made, population = levelled(0.0)
     row = Row()
-    gains = View(row, made, population, -1).gains
-    assert len(set(gains)) == 1
-    assert len(set(View(row, levelled(-3.0)[0], levelled(-3.0)[1], -1).gains)) > 1
+    assert len(set(View(row, made, population, -1).worth)) == 1
+    assert len(set(View(row, levelled(-3.0)[0], levelled(-3.0)[1], -1).worth)) > 1
 
 
 def test_mastery_is_of_what_is_usual_in_the_course() -> None:
@@ -256,8 +257,46 @@ def test_who_knows_next_to_nothing_gains_less_only_where_levels_mean_something()
         given, population = levelled(slope, answered=40)
         row = Row()
         state = row.skills.touch(hash32("a"))
-        state.tries, state.known = 1, start(known, 0.5)
-        return max(View(row, given, population, -1).gains)
+        state.tries, state.known = 1, start(known)
+        return max(View(row, given, population, -1).worth)
 
     assert gained(0.0, 0.25) > gained(0.0, 0.5) > gained(0.0, 0.8), "without levels the less is known, the more is gained"
     assert gained(-3.0, 0.25) < gained(-3.0, 0.5) > gained(-3.0, 0.8)
+
+
+def asked(passes: dict[str, tuple[int, int]], *listed: int) -> list[int]:
+    """Questions of each segment of a course that lists so many."""
+    segments = [{"id": f"s{n}", "items": [{"id": f"s{n}.{i}"} for i in range(count)]} for n, count in enumerate(listed)]
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={}, skills={},
+                              watermark={}, responses=60, passes=passes)  # fmt: skip
+    return questions(course(segments=segments), Population.empty().apply(change, "x"))
+
+
+def test_questions_of_a_visit_are_those_listed_until_learners_are_asked_others() -> None:
+    assert asked({}, 2, 5, 0) == [2, 5, 4], "what lists nothing is as the others are"
+    assert asked({}, 0, 0) == [3, 3]
+    assert asked({"s0": (3_000, 1_000)}, 20, 20) == [3, 12], "three of a bank of twenty; twelve are told apart"
+    assert asked({"s0": (600, 100), "s1": (0, 100)}, 0, 0, 0) == [6, 1, 3], "and a video is still worth a try"
+    assert asked({"s0": (9, 0)}, 0, 2) == [2, 2], "answers of a visit that is not over say nothing"
+
+
+def test_a_segment_with_more_questions_is_worth_more_but_not_as_much_more() -> None:
+    segments: list[dict[str, Any]] = [{"id": f"s{n}", "skills": {"a": 1.0}, "minutes": 5} for n in (1, 2, 4)]
+    for segment, count in zip(segments, (1, 2, 4), strict=True):
+        segment["items"] = [{"id": f"{count}.{n}"} for n in range(count)]
+    one, two, four = view(course(segments=segments)).worth
+    assert one < two < 2 * one and two < four < 2 * two
+
+
+def test_what_was_forgotten_is_worth_going_back_to() -> None:
+    segments = [{"id": "x", "skills": {"a": 1.0}, "repeatable": True}]
+    row = Row(run_start_ms=0)
+    state = row.skills.touch(hash32("a"))
+    state.tries, state.wins, state.known, state.last = 4, 4, start(0.85), 1
+    weights = [0.0] * len(NAMES)
+    weights[NAMES.index("skill_gap")] = -0.6
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=weights, gradients=[], items={},
+                              skills={}, watermark={}, responses=60)  # fmt: skip
+    learned = Population.empty().apply(change, "x")
+    soon, late = (View(row, course(segments=segments), learned, ms) for ms in (60_000, 30 * 86_400_000))
+    assert late.mastery("a") < soon.mastery("a") and late.worth[0] > 1.3 * soon.worth[0]

@@ -1,0 +1,47 @@
+"""What a version of the population says of segments and levels: counted once, bounded, the same for whoever applies it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.population import MAX_ITEMS, Population, PopulationLearner, full_change
+from schemas.decision import LearningRecord
+
+
+def answer(number: int, **fields: Any) -> LearningRecord:
+    """The learning record at an offset."""
+    given: dict[str, Any] = {
+        "tenant": "", "course": "", "partition": 0, "offset": number, "segment": "", "item": "i", "skills": ["a"],
+        "features": [1.0], "ability": 0.0, "correct": True, "log_seconds": None, "pace": 0.0, "guessed": False,
+        "population": (0, ""), "logged_ms": 0,
+    }  # fmt: skip
+    return LearningRecord(**given | fields)
+
+
+def test_a_version_counts_the_answers_of_a_visit_and_how_steep_levels_are() -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    for number in range(6):
+        learner.learn_one(answer(number, segment="s", pull=(0.5, 1.0)))
+    learner.learn_one(answer(6, segment="s", passed=True))
+    learner.learn_one(answer(7, segment="s", guessed=True, pull=(9.0, 9.0)))
+    change, name = learner.cut()
+    version = Population.empty().apply(change, name)
+    assert version == learner.version and dict(version.passes.whole()) == {"s": (7, 1)}
+    assert version.steepness == (2.0 + 3.0 / 8.0, 8.0), "a rapid guess says nothing of levels"
+    assert Population.full(full_change("", "", version), name).passes.whole() == {"s": (7, 1)}
+    learner.learn_one(answer(8, segment="s"))
+    assert learner.cut()[0].steepness == [2.375, 8.0], "what was learned before a version is not learned again"
+
+
+def test_levels_are_never_steeper_than_anything_nor_upside_down() -> None:
+    for pull, end in ((500.0, 12.0), (-500.0, 0.0)):
+        learner = PopulationLearner("", "", Population.empty())
+        learner.learn_one(answer(0, pull=(pull, 1.0)))
+        assert learner.cut()[0].steepness == [end, 3.0]
+
+
+def test_segments_without_end_are_not_counted() -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    for number in range(MAX_ITEMS + 5):
+        learner.learn_one(answer(number, segment=f"s{number}", passed=True))
+    assert len(learner.cut()[0].passes) == MAX_ITEMS
