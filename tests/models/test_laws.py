@@ -20,6 +20,7 @@ from models.row import Row
 from schemas.codec import decode_decision
 from schemas.decision import Decision, LearningRecord
 from schemas.ids import hash32
+from schemas.population import PopulationChange
 from tests.factories import course, interaction
 
 COURSE = course()
@@ -225,3 +226,16 @@ def test_an_answer_tells_how_steep_levels_are_only_where_there_are_levels() -> N
     easy, middle, hard = (outcome.learning.pull for outcome in said if outcome.learning is not None)
     assert easy[0] > 0.0 > hard[0] and easy[1] > 0.0 and hard[1] > 0.0, "a right answer to a hard item speaks against levels"
     assert middle == (0.0, 0.0)
+
+
+def test_a_wrong_answer_to_a_hard_item_shows_less_where_levels_are_steep() -> None:
+    segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": 0.2 + 0.3 * n} for n in range(3)]
+    given, said, left = course(segments=segments), interaction(1, segment="d2", correct=False), []
+    for steep in (0.0, 8.0):
+        change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={},
+                                  skills={}, watermark={}, responses=60, steepness=[steep, 50.0])  # fmt: skip
+        outcome = step(None, said, 0, 0, given, Population.empty().apply(change, f"{steep}"))
+        after = Row.unpack(outcome.row).skills.get(hash32("a"))
+        assert after is not None
+        left.append(mastery(after.known, chances(0.0)))
+    assert left[1] > left[0] + 0.02

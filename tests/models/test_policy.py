@@ -300,3 +300,19 @@ def test_what_was_forgotten_is_worth_going_back_to() -> None:
     learned = Population.empty().apply(change, "x")
     soon, late = (View(row, course(segments=segments), learned, ms) for ms in (60_000, 30 * 86_400_000))
     assert late.mastery("a") < soon.mastery("a") and late.worth[0] > 1.3 * soon.worth[0]
+
+
+def test_the_level_that_fits_is_as_far_as_levels_are_steep() -> None:
+    """Who is half a logit too good for the middle is best off half a logit higher, wherever that is."""
+    segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 10} for n in range(11)]
+    row, given = Row(), course(segments=segments)
+    state = row.skills.touch(hash32("a"))
+    state.tries, state.known = 1, start(0.78)
+    for steep in (2.0, 6.0):
+        change = PopulationChange(tenant="t", course="c", version=int(steep), parent="", weights=[], gradients=[], items={},
+                                  skills={}, watermark={}, responses=60, steepness=[steep, 50.0])  # fmt: skip
+        place = View(row, given, Population.empty().apply(change, "x"), -1)
+        mastery = place.mastery("a")
+        higher = (math.log(mastery / (1 - mastery)) - FITTING_BY_PACE[0]) / steep
+        fitting = max(range(11), key=place.worth.__getitem__)
+        assert higher > 0.0 and abs(fitting / 10 - 0.5 - higher) <= 0.05 + 1e-9

@@ -28,7 +28,11 @@ def test_a_version_counts_the_answers_of_a_visit_and_how_steep_levels_are() -> N
     version = Population.empty().apply(change, name)
     assert version == learner.version and dict(version.passes.whole()) == {"s": (7, 1)}
     assert version.steepness == (2.0 + 3.0 / 8.0, 8.0), "a rapid guess says nothing of levels"
-    assert Population.full(full_change("", "", version), name).passes.whole() == {"s": (7, 1)}
+    whole = Population.full(full_change("", "", version), name)
+    assert (whole.passes.whole(), whole.steepness) == ({"s": (7, 1)}, version.steepness)
+    later = PopulationLearner("", "", version)
+    later.learn_one(answer(8, pull=(2.0, 2.0)))
+    assert later.cut()[0].steepness == [2.375 + 2.0 / 10.0, 10.0], "who goes on knows as much as who went on"
     learner.learn_one(answer(8, segment="s"))
     assert learner.cut()[0].steepness == [2.375, 8.0], "what was learned before a version is not learned again"
 
