@@ -40,7 +40,7 @@ class Calibrate:
         self._books = books
         self._told = told or (lambda course, version: None)
         self._batches: deque[Batch] = deque()
-        self._unpublished: list[Batch] = []
+        self._unpublished: list[Callable[[], None]] = []
         self._arrived = asyncio.Event()
         self._learners: dict[tuple[str, str], PopulationLearner] = {}
         self._stopping = False
@@ -90,7 +90,7 @@ class Calibrate:
             return
 
     async def _learn(self, batch: Batch) -> None:
-        self._unpublished.append(batch)
+        self._unpublished.append(batch.ack)
         for count, record in enumerate(batch.records, 1):
             try:
                 response = decode_learning(record.value)
@@ -121,8 +121,8 @@ class Calibrate:
             if learner.pending:
                 await self._publish(learner)
         unpublished, self._unpublished = self._unpublished, []
-        for batch in unpublished:
-            batch.ack()
+        for ack in unpublished:
+            ack()
 
     async def _publish(self, learner: PopulationLearner) -> None:
         change, name = learner.cut()
