@@ -1,7 +1,7 @@
 """Faust's transport, handing its agents one event a partition and poll: a batch, not a record.
 
 Faust's cost is per event (two tasks, an event object, an ack, a lock); handed batches, it costs what bare aiokafka does.
-Three methods differ from Faust's own driver: `getmany` yields one message a partition, whose value is the list of records
+Three methods differ from Faust's own driver: `getmany` yields one message a partition, whose value has the list of records
 and whose offset is the last one's; `_add_gap` does nothing, because the offsets between two batches are no gaps;
 `_new_offset` is the highest acknowledged offset + 1, because a lane acknowledges in order.
 
@@ -13,9 +13,10 @@ Faust's other work: `OnLoopConsumer` is the same consumer on the worker's own lo
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from aiokafka import ConsumerRecord
 from aiokafka.errors import IllegalStateError
@@ -26,6 +27,13 @@ from mode.utils.futures import maybe_async
 
 BUSY_SECONDS = 0.02
 Room = Callable[[str, int], bool]
+
+
+class Fetched(NamedTuple):
+    """What one fetch brought of one partition, and whether more partitions of the topic follow."""
+
+    records: Sequence[ConsumerRecord]
+    more: bool
 
 
 class OnLoopConsumer(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types that mypy can follow
@@ -69,11 +77,14 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
             with suppress(IllegalStateError):
                 await self.perform_seek()
             return
-        for tp, batch in records.items():
-            if not batch or not self.flow_active or self.app.consumer_generation_id != generation:
+        fetched = {tp: batch for tp, batch in records.items() if batch}
+        left = Counter(tp.topic for tp in fetched)
+        for tp, batch in fetched.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
                 continue
+            left[tp.topic] -= 1
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            yield tp, self._batch_message(tp, batch)
+            yield tp, self._batch_message(tp, Fetched(batch, more=left[tp.topic] > 0))
 
     def _hold_those_without_room(self) -> bool:
         """Pause and resume fetching by who has room now; whether any is paused.
@@ -88,9 +99,9 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
         consumer.resume(*paused - full)
         return bool(full)
 
-    def _batch_message(self, tp: TP, batch: Sequence[ConsumerRecord]) -> ConsumerMessage:
-        message = self._to_message(tp, batch[-1])
-        message.key, message.value = None, batch
+    def _batch_message(self, tp: TP, fetched: Fetched) -> ConsumerMessage:
+        message = self._to_message(tp, fetched.records[-1])
+        message.key, message.value = None, fetched
         return message
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:

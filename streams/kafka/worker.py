@@ -26,7 +26,7 @@ from schemas.errors import Misconfigured
 from streams.kafka.checkpoints import KafkaCheckpoints
 from streams.kafka.log import log_record
 from streams.kafka.names import Cluster
-from streams.kafka.transport import BatchingTransport
+from streams.kafka.transport import BatchingTransport, Fetched
 
 ROOM = 2_048
 CALIBRATE_ROOM = 64
@@ -45,6 +45,7 @@ class KafkaWorker:
         self._calibrate = calibrate
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._arrived: list[tuple[Lane, Batch]] = []
         self._learning: set[int] = set()
         self._rest_until = 0.0
         self.app = self._make_app()
@@ -110,13 +111,15 @@ class KafkaWorker:
         self._add_agent(app, "calibrate", topics.LEARNING, self._to_calibrate)
         return app
 
-    def _add_agent(self, app: faust.App, name: str, topic: str, take: Callable[[int, Batch], None]) -> None:
+    def _add_agent(self, app: faust.App, name: str, topic: str, take: Callable[[int, Batch, bool], None]) -> None:
         channel = app.topic(self._cluster.topic(topic), value_type=bytes, value_serializer="raw")
 
         async def pass_on(stream: Any) -> None:
             app.consumer.room = self._room
             async for event in stream.noack().events():
-                take(event.message.partition, Batch([log_record(r) for r in event.message.value], event.ack))
+                fetched: Fetched = event.message.value
+                batch = Batch([log_record(record) for record in fetched.records], event.ack)
+                take(event.message.partition, batch, fetched.more)
 
         app.agent(channel, name=f"segue.{name}", concurrency=1)(pass_on)
 
@@ -133,14 +136,20 @@ class KafkaWorker:
         rested = asyncio.get_running_loop().time() >= self._rest_until
         return rested and self._calibrate.backlog < CALIBRATE_ROOM
 
-    def _to_calibrate(self, partition: int, batch: Batch) -> None:
+    def _to_calibrate(self, partition: int, batch: Batch, more: bool) -> None:
         self._rest_until = asyncio.get_running_loop().time() + CALIBRATE_REST_SECONDS
         self._calibrate.offer(batch)
 
-    def _to_lane(self, partition: int, batch: Batch) -> None:
+    def _to_lane(self, partition: int, batch: Batch, more: bool) -> None:
+        """Lanes get what one fetch brought all at once: what they compute one after another leaves in few writes, and the
+        next fetch is under way meanwhile. Should the rest of a fetch never come, a lane finds in the log what it lacks."""
         lane = self._lanes.get(partition)
         if lane is not None:
-            lane.offer(batch)
+            self._arrived.append((lane, batch))
+        if not more:
+            arrived, self._arrived = self._arrived, []
+            for each, theirs in arrived:
+                each.offer(theirs)
 
     async def _assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
         """Start lanes for what came, stop those of what went; what stayed goes on undisturbed."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 
-from streams.kafka.transport import BatchingConsumer
+from agents.ports import Batch
+from streams.kafka.transport import BatchingConsumer, Fetched
+from streams.kafka.worker import KafkaWorker
 
 Consumer: Any = BatchingConsumer
 FULL, FREE = TopicPartition("interactions", 0), TopicPartition("interactions", 1)
@@ -79,3 +82,54 @@ async def test_a_rebalance_that_takes_what_is_sought_does_not_end_the_worker() -
     standing = Standing()
     taken = [each async for each in Consumer.getmany(standing, 1.0)]
     assert taken == [] and standing.sought == 1
+
+
+class Fetching(Standing):
+    """The same with partitions of two topics fetched at once."""
+
+    flow_active = True
+
+    @property
+    def monitor(self) -> Fetching:
+        return self
+
+    def track_tp_end_offset(self, place: TopicPartition, offset: int) -> None:
+        """Nobody looks."""
+
+    def highwater(self, place: TopicPartition) -> int:
+        return 1
+
+    def _batch_message(self, place: TopicPartition, fetched: Fetched) -> Fetched:
+        return fetched
+
+    async def _wait_next_records(self, timeout: float) -> tuple[dict[Any, Any], None]:
+        empty, other = TopicPartition(FREE.topic, 9), TopicPartition("other", 0)
+        return {FULL: ["a"], other: ["b"], FREE: ["c", "d"], empty: []}, None
+
+
+async def test_the_last_partition_of_a_topic_in_a_fetch_says_that_no_more_follow() -> None:
+    taken = [(place, *fetched) async for place, fetched in Consumer.getmany(Fetching(), 1.0)]
+    assert taken == [(FULL, ["a"], True), (TopicPartition("other", 0), ["b"], False), (FREE, ["c", "d"], False)]
+
+
+async def test_lanes_get_what_one_fetch_brought_all_at_once() -> None:
+    class Taking:
+        def __init__(self) -> None:
+            self.taken: list[Any] = []
+
+        def offer(self, batch: Any) -> None:
+            self.taken.append(batch)
+
+    def nothing() -> None:
+        """Nobody is told."""
+
+    lanes: dict[int, Any] = {0: Taking(), 2: Taking()}
+    worker: Any = SimpleNamespace(_lanes=lanes, _arrived=[])
+    KafkaWorker._to_lane(worker, 0, Batch([], nothing), True)
+    assert lanes[0].taken == []
+    KafkaWorker._to_lane(worker, 1, Batch([], nothing), True)  # a partition that left in the meantime
+    KafkaWorker._to_lane(worker, 2, Batch([], nothing), False)
+    assert [len(lane.taken) for lane in lanes.values()] == [1, 1] and worker._arrived == []
+    KafkaWorker._to_lane(worker, 0, Batch([], nothing), True)
+    KafkaWorker._to_lane(worker, 1, Batch([], nothing), False)
+    assert len(lanes[0].taken) == 2, "the last one was nobody's: the others get theirs all the same"
