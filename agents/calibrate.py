@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from agents.books import TopicBooks
 from agents.ports import Batch, SharedLog
-from models.population import Population, PopulationLearner, full_change
+from models.population import Population, full_change
+from models.population_learner import PopulationLearner
 from runtime.tasks import retry
 from schemas import topics
 from schemas.codec import decode_learning

@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.learner_logs import Log
 from models.behaviour import LEAST_TIMED, shifted
 from models.classifier import step
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from models.response import at_offset, lesson
 from models.row import RESIDUALS, Row
 

@@ -32,7 +32,8 @@ from benchmarks.learner_logs import Log, read_log
 from benchmarks.rivals import BestLR, Elo, Model, PerLearnerLR
 from models.classifier import step
 from models.features import NAMES
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from models.response import Heard, Response, at_offset, lesson
 from models.row import Row
 from runtime.compiled import form

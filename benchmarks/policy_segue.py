@@ -10,7 +10,8 @@ from agents.step import step
 from benchmarks.policy_rivals import Policy
 from benchmarks.policy_worlds import Answer, Learner
 from models.gain import View
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from models.row import Row
 from schemas.codec import decode_decision
 from schemas.course import Course

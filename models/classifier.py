@@ -12,7 +12,8 @@ from typing import Any
 from river.base import Classifier
 
 from models import knowledge
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from models.response import Heard, Response, at_offset, hear, lesson
 from models.row import UNKNOWN, Row
 

@@ -16,7 +16,8 @@ from msgspec import convert
 
 import models.row
 from agents.step import Outcome, step
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from schemas.codec import encode_msgpack
 from schemas.course import Course
 from tests.factories import course_json, interaction

@@ -6,7 +6,8 @@ from random import Random
 from typing import Any
 
 from models.behaviour import residuals, shifted, states
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from models.response import Response, at_offset, hear, lesson
 from models.row import Row
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.features import CELLS, SKILL_AFTER_ITEM, cell
-from models.population import CELL_RATES, Population, PopulationLearner, leading
+from models.population import CELL_RATES, Population, leading
+from models.population_learner import PopulationLearner
 from schemas.decision import LearningRecord
 from schemas.ids import hash32
 

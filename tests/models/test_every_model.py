@@ -18,7 +18,8 @@ from models.features import states_of
 from models.gain import View
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from models.response import Response, at_offset, lesson
 from models.row import MAX_BYTES, Probe, Row
 from models.terms import terms

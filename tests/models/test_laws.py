@@ -15,7 +15,8 @@ from models.belief import chances, mastery, start
 from models.entries import NO_BELIEF
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
-from models.population import Population, PopulationLearner
+from models.population import Population
+from models.population_learner import PopulationLearner
 from models.row import Row
 from schemas.codec import decode_decision
 from schemas.decision import Decision, LearningRecord

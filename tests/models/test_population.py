@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.population import MAX_ITEMS, Population, PopulationLearner, full_change
+from models.population import Population, full_change
+from models.population_learner import MAX_ITEMS, PopulationLearner
 from schemas.decision import LearningRecord
 
 

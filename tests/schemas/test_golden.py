@@ -10,7 +10,8 @@ from msgspec import json, msgpack
 from agents.step import ENGINE, step
 from models.entries import NO_BELIEF
 from models.features import NAMES
-from models.population import STEEPNESS, Population, PopulationLearner
+from models.population import STEEPNESS, Population
+from models.population_learner import PopulationLearner
 from models.row import Row
 from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
 from schemas.decision import Decision, LearningRecord, Reject
