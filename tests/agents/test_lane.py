@@ -280,6 +280,23 @@ async def test_what_the_transport_skipped_is_read_from_the_log(world: World) -> 
     await world.check_against_reference()
 
 
+async def test_what_is_held_up_on_its_way_is_read_from_the_log_while_nothing_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetch whose last partition never came: its batches come with the next one (docs/decisions/0025)."""
+    monkeypatch.setattr("agents.lane.IDLE_SECONDS", 0.01)
+    await world.write(*(interaction(n) for n in range(9)))
+    async with world.lane() as lane:
+        lane.offer(world.batch(0, 3))
+        await until(lambda: lane.applied == 8)
+        assert world.acked == [2]
+        lane.offer(world.batch(3, 8))
+        lane.offer(world.batch(8, 9))
+        await world.until_acked(8)
+    assert world.acked == [2, 7, 8]
+    await world.check_against_reference()
+
+
 async def test_what_a_rebalance_rewinds_is_applied_once_also_with_a_backlog(world: World) -> None:
     """Faust hands over from the committed offset again while older batches still wait in the lane."""
     await world.write(*(interaction(n, learner=f"l{n % 3}") for n in range(60)))
