@@ -299,14 +299,19 @@ def main() -> int:
                 + (" (QUICK: less certain)" if quick else "")
             )
             report[broker] = run_broker(broker, rounds, seconds, idle)
+            _keep(report)
     except Exception as fault:
         print(json.encode({**report, "error": f"{type(fault).__name__}: {fault}"}).decode())
         return 1
+    print(json.encode(report).decode())
+    return 0
+
+
+def _keep(report: dict[str, Any]) -> None:
+    """Write what there is so far: all of it takes half an hour."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latency.json").write_bytes(json.format(json.encode(report), indent=1) + b"\n")
     service_plots.latency(report, RESULTS)
-    print(json.encode(report).decode())
-    return 0
 
 
 if __name__ == "__main__":
