@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from agents.compute import CachedRow, Computed, Decoded, RowCache, Versions, compute, decode, stamp_of
+from agents.poison import PoisonWatch
 from agents.ports import Batch, Checkpoints, DecisionSink, Dirty
 from agents.recover import log_lost, recover
 from agents.wiring import Ports
@@ -32,7 +33,6 @@ MAX_BATCH = 128
 MAX_SENDS = 16
 IDLE_SECONDS = 1.0
 LONGEST_STOP_SECONDS = 8.0
-POISON_WINDOW, POISON_SHARE, POISON_LEAST, POISON_ROW = 10_000, 0.01, 20, 10
 
 
 class _Waiting(NamedTuple):
@@ -58,7 +58,7 @@ class Lane:
         self._seen = -1
         self._checkpoint: asyncio.Task[None] | None = None
         self._checkpoint_due = 0.0
-        self._fates: deque[bool] = deque(maxlen=POISON_WINDOW)
+        self._poison = PoisonWatch(partition)
         self._stopping = False
         self._rebuild = False
 
@@ -231,7 +231,7 @@ class Lane:
 
     def _finish(self, done: Computed) -> None:
         """The view has it: send what was emitted in the background, then acknowledge."""
-        self._watch_for_poison(done)
+        self._poison.see(done.fates)
         if self.ports.sink is None or not done.change.emitted:
             before = self._sends[-1] if self._sends else None
             if before is None:
@@ -321,22 +321,6 @@ class Lane:
                 Row.unpack(stored.packed)
         if await checkpoints.save(self.partition, dirty, lambda: self._confirmed >= dirty.applied):
             await self.ports.store.clean(self.partition, dirty.marks)
-
-    # -- poison -------------------------------------------------------------------------------------------------------
-
-    def _watch_for_poison(self, done: Computed) -> None:
-        """One bad record never stops a partition; a flood of them is a bad deploy, and must."""
-        self._fates.extend(done.fates)
-        if all(done.fates):
-            return
-        bad = self._fates.count(False)
-        latest = list(self._fates)[-POISON_ROW:]
-        flood = bad >= POISON_LEAST and bad > POISON_SHARE * len(self._fates)
-        if flood or (len(latest) == POISON_ROW and not any(latest)):
-            raise Halt(
-                f"Partition {self.partition}: {bad} of the last {len(self._fates)} records were unusable.",
-                "Look at topic `rejects`, mend the producer, then restart the worker: it goes on where it stopped.",
-            )
 
 
 async def stop_lanes(lanes: Sequence[Lane], tasks: Sequence[asyncio.Task[None]]) -> None:
