@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from msgspec import convert, json
+from pyarrow import parquet
 
 from authoring.check import check
 from schemas.codec import decode_event
 from schemas.course import Course
 from schemas.errors import Rejection
 from simulator.logs import read_log
-
-pyarrow = pytest.importorskip("pyarrow", reason="pyarrow comes with `uv sync --all-extras`, as make does it")
-parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow comes with `uv sync --all-extras`, as make does it")
 
 
 def write(folder: Path, rows: list[dict[str, Any]], name: str = "some log") -> Path:
