@@ -2,48 +2,41 @@
 
 Comes in: batches of learning records. Goes out: a version every 256 responses or 2 s, whichever is first, as a change
 with a full one every 32. A batch is acknowledged only when a published version holds what it taught; what is handed over
-again is known by the version's watermark and dropped.
+again is known by the version's watermark and dropped. Learning itself may happen elsewhere (`agents.lessons`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-
-from msgspec.structs import replace
+from collections.abc import Awaitable, Callable, Iterable
 
 from agents.books import TopicBooks
+from agents.lessons import Ask, Cut, begun
 from agents.ports import Batch, SharedLog
-from models.population import Population, full_change
-from models.population_learner import PopulationLearner
 from runtime.tasks import retry
 from schemas import topics
-from schemas.codec import decode_learning
-from schemas.decision import LearningRecord
-from schemas.errors import Rejection
-from schemas.population import PopulationChange, PopulationRecord, encode_population
+from schemas.interaction import LogRecord
 
-EVERY_RESPONSES = 256
 EVERY_SECONDS = 2.0
-FULL_EVERY = 32
-ITEMS_A_PIECE = 4_000
-CELLS_A_PIECE = 8_000
-BREATH = 8
-"""Responses learned before the loop is given to others: learning must not stand in a decision's way."""
+Told = Callable[[str, int], None]
 
 
 class Calibrate:
-    """Learns what is offered to it. One a process; `run` owns everything it starts."""
+    """Learns what is offered to it. One a process; `run` owns everything it starts. `lessons` is asked one thing at a time;
+    `told` hears the course and number of each version that went out."""
 
-    def __init__(self, log: SharedLog, books: TopicBooks, told: Callable[[str, Population], None] | None = None) -> None:
+    def __init__(self, log: SharedLog, books: TopicBooks, lessons: Callable[[Ask], Awaitable[list[Cut]]],
+                 told: Told | None = None) -> None:  # fmt: skip
         self._log = log
         self._books = books
+        self._lessons = lessons
         self._told = told or (lambda course, version: None)
         self._batches: deque[Batch] = deque()
         self._unpublished: list[Callable[[], None]] = []
         self._arrived = asyncio.Event()
-        self._learners: dict[tuple[str, str], PopulationLearner] = {}
+        self._begun: set[bytes] = set()
+        self._forget = False
         self._stopping = False
 
     def offer(self, batch: Batch) -> None:
@@ -58,7 +51,8 @@ class Calibrate:
 
     def forget(self) -> None:
         """Partitions moved: start again from what is published, when the next record comes."""
-        self._learners.clear()
+        self._forget = True
+        self._begun.clear()
         self._unpublished.clear()
         self._batches.clear()
 
@@ -92,71 +86,34 @@ class Calibrate:
 
     async def _learn(self, batch: Batch) -> None:
         self._unpublished.append(batch.ack)
-        for count, record in enumerate(batch.records, 1):
-            try:
-                response = decode_learning(record.value)
-            except Rejection:
-                continue
-            learner = await self._learner(response)
-            learner.learn_one(response)
-            if learner.pending >= EVERY_RESPONSES:
-                await self._publish(learner)
-            if count % BREATH == 0:
-                await asyncio.sleep(0)
+        new = {record.key for record in batch.records} - self._begun
+        if new:
+            await self._begin(new)
+        await self._publish(await self._lessons(Ask(values=[record.value for record in batch.records])))
 
-    async def _learner(self, response: LearningRecord) -> PopulationLearner:
-        name = (response.tenant, response.course)
-        learner = self._learners.get(name)
-        if learner is None:
-            start = await self._newest(*name)
-            learner = self._learners[name] = PopulationLearner(*name, start)
-        return learner
-
-    async def _newest(self, tenant: str, course: str) -> Population:
-        """The version to go on from: the newest in the topic, read to its end of now."""
+    async def _begin(self, courses: Iterable[bytes]) -> None:
+        """Go on from the newest versions in the topic, read to its end of now."""
         await self._books.tail.catch_up()
-        return self._books.populations.newest(tenant, course)
+        names = [key.decode(errors="replace").partition("/") for key in sorted(courses)]
+        newest = [begun(tenant, course, self._books.populations.newest(tenant, course)) for tenant, _, course in names]
+        forget, self._forget = self._forget, False
+        self._begun.update(courses)
+        await self._publish(await self._lessons(Ask(forget=forget, begin=newest)))
 
     async def _publish_all(self) -> None:
-        for learner in list(self._learners.values()):
-            if learner.pending:
-                await self._publish(learner)
+        """Nothing is asked while what was learned is to be forgotten."""
+        if self._begun:
+            await self._publish(await self._lessons(Ask(cut=True)))
         unpublished, self._unpublished = self._unpublished, []
         for ack in unpublished:
             ack()
 
-    async def _publish(self, learner: PopulationLearner) -> None:
-        change, name = learner.cut()
-        await asyncio.sleep(0)
-        await self._append(change, name, full=False)
-        self._books.populations.hold(learner.tenant, learner.course, learner.version)
-        if change.version % FULL_EVERY == 0:
-            await self._append(full_change(learner.tenant, learner.course, learner.version), name, full=True)
-        self._told(learner.course, learner.version)
-
-    async def _append(self, change: PopulationChange, name: str, *, full: bool) -> None:
-        key = f"{change.tenant}/{change.course}/{change.version}/{name}{'/full' if full else ''}".encode()
-        pieces = in_pieces(change)
-        for number, piece in enumerate(pieces):
-            value = encode_population(PopulationRecord(hash=name, full=full, piece=number, pieces=len(pieces), change=piece))
-            await retry(_appending(self._log, key, value))
-
-
-def in_pieces(change: PopulationChange) -> list[PopulationChange]:
-    """A change cut so that each piece stays under a megabyte; the first has everything but the later items and cells."""
-    items, cells = list(change.items.items()), list(change.cells.items())
-    count = max(1, -(-len(items) // ITEMS_A_PIECE), -(-len(cells) // CELLS_A_PIECE))
-    return [
-        replace(
-            change,
-            items=dict(items[n * ITEMS_A_PIECE : (n + 1) * ITEMS_A_PIECE]),
-            cells=dict(cells[n * CELLS_A_PIECE : (n + 1) * CELLS_A_PIECE]),
-            skills=change.skills if not n else {},
-            segments=change.segments if not n else {},
-            passes=change.passes if not n else {},
-        )
-        for n in range(count)
-    ]
+    async def _publish(self, cuts: list[Cut]) -> None:
+        for cut in cuts:
+            for key, value in cut.records:
+                await retry(_appending(self._log, key, value))
+                self._books.populations.add(LogRecord(-1, key, value))
+            self._told(cut.course, cut.version)
 
 
 def _appending(log: SharedLog, key: bytes, value: bytes) -> Callable[[], Awaitable[None]]:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from river.linear_model import LogisticRegression
 
-from agents.calibrate import EVERY_RESPONSES
+from agents.lessons import EVERY_RESPONSES
 from benchmarks import measures
 from benchmarks.detectors import detectors
 from benchmarks.knowledge_plots import plot

@@ -77,11 +77,13 @@ def up(
 @app.command(epilog="Example: SEGUE_BROKER=kafka SEGUE_KAFKA=kafka:9092 SEGUE_REDIS_URL=redis://valkey:6379/0 segue worker")
 def worker() -> None:
     """Run one worker: it turns events into decisions. Start as many as you like against one Kafka."""
+    from cli.beside import Beside
     from cli.process import run
     from cli.worker import run_worker
 
     settings = settings_for("worker")
-    guarded(lambda: run(run_worker(settings)))
+    with Beside() as beside:
+        guarded(lambda: run(run_worker(settings, beside)))
 
 
 @app.command(epilog="Example: SEGUE_KEY=secret SEGUE_REDIS_URL=redis://127.0.0.1:6379/0 segue gateway")

@@ -27,8 +27,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
     A failure ends the process even where a library's thread would keep it alive (and its place in the group with it).
     """
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
+    collect_seldom()
     allow_many_streams()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -39,6 +38,12 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
+
+
+def collect_seldom() -> None:
+    """What was loaded stays, so Python's collector need not look at it, nor often at the rest."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
 
 
 def allow_many_streams() -> None:

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from agents.compute import Computed
 from agents.ports import EventLog
-from models.population import Population
 from runtime import metrics
 from runtime.clock import wall_clock
 from runtime.logging import logger
@@ -63,9 +62,9 @@ class LaneWatch:
         if newest_logged_ms is not None:
             self._newest[partition] = newest_logged_ms
 
-    def published(self, course: str, version: Population) -> None:
+    def published(self, course: str, version: int) -> None:
         """A population version went out."""
-        metrics.POPULATION_VERSION.labels(course).set(version.stamp[0])
+        metrics.POPULATION_VERSION.labels(course).set(version)
 
     async def watch(self, source: EventLog, beat: Callable[[str, int], Awaitable[None]]) -> None:
         """Once a second, for ever: say that this worker works, and keep the lag series fresh."""

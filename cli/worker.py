@@ -12,6 +12,7 @@ from agents.books import TopicBooks
 from agents.calibrate import Calibrate
 from agents.lane import LONGEST_STOP_SECONDS, Lane, stop_lanes
 from agents.wiring import Ports
+from cli.beside import Beside
 from cli.parts import Shared, archive_folder, shared_parts
 from cli.process import stop_signal, until_stopped_or_failed
 from cli.watch import LaneWatch
@@ -31,18 +32,19 @@ CALIBRATE = "calibrate"
 CALIBRATE_PAUSE_SECONDS = 0.1
 
 
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, beside: Beside) -> None:
     """Work until told to stop; a bug anywhere ends the process loudly, and the supervisor starts a new one."""
     stop = stop_signal()
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(beside.close)
         parts = await stack.enter_async_context(shared_parts(settings))
         books = TopicBooks(parts.shared)
         await books.tail.start()
         stack.push_async_callback(books.tail.stop)
         watch = LaneWatch(settings.app)
-        calibrate = Calibrate(parts.shared, books, watch.published)
+        calibrate = Calibrate(parts.shared, books, beside.ask, watch.published)
         if parts.standalone is not None:
             await _run_standalone(settings, parts, parts.standalone, books, watch, calibrate, stop)
         elif parts.cluster is not None:

@@ -1,18 +1,23 @@
-"""Calibrate: versions out of responses, once each, and gone on with after a restart."""
+"""Calibrate: versions out of responses, once each, gone on with after a restart; learned here and in a process beside."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from agents import calibrate as module
+from agents import lessons as lessons_module
 from agents.books import PopulationBook, TopicBooks
-from agents.calibrate import Calibrate, in_pieces
+from agents.calibrate import Calibrate
+from agents.lessons import Ask, Cut, Lessons, in_pieces
 from agents.ports import Batch
 from agents.step import step
+from cli.beside import Beside
 from models.population import Population
 from runtime.tasks import cancel_all
 from schemas import topics
@@ -34,17 +39,44 @@ def responses(count: int, start: int = 0) -> list[LogRecord]:
     return found
 
 
-@asynccontextmanager
-async def calibrating(shared: MemoryShared) -> AsyncIterator[tuple[Calibrate, TopicBooks]]:
-    books = TopicBooks(shared)
-    await books.tail.start()
-    agent = Calibrate(shared, books)
-    running = asyncio.create_task(agent.run())
-    try:
-        yield agent, books
-    finally:
-        await cancel_all([running])
-        await books.tail.stop()
+class Calibrating:
+    """Starts calibrates that learn here or beside."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    @asynccontextmanager
+    async def __call__(self, shared: MemoryShared) -> AsyncIterator[tuple[Calibrate, TopicBooks]]:
+        books = TopicBooks(shared)
+        await books.tail.start()
+        async with self.lessons() as ask:
+            agent = Calibrate(shared, books, ask)
+            running = asyncio.create_task(agent.run())
+            try:
+                yield agent, books
+            finally:
+                await cancel_all([running])
+                await books.tail.stop()
+
+    @asynccontextmanager
+    async def lessons(self) -> AsyncIterator[Callable[[Ask], Awaitable[list[Cut]]]]:
+        if self.where == "beside":
+            with Beside() as beside:
+                yield beside.ask
+                await beside.close()
+            return
+        here = Lessons()
+
+        async def ask(ask: Ask) -> list[Cut]:
+            await asyncio.sleep(0)
+            return here.answer(ask)
+
+        yield ask
+
+
+@pytest.fixture(params=["here", "beside"])
+def calibrating(request: pytest.FixtureRequest) -> Calibrating:
+    return Calibrating(request.param)
 
 
 def newest(books: TopicBooks) -> Population:
@@ -56,7 +88,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EVERY_SECONDS", 0.02)
 
 
-async def test_a_version_is_published_for_so_many_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_version_is_published_for_so_many_responses(
+    calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "EVERY_SECONDS", 1_000.0)
     shared = MemoryShared()
     async with calibrating(shared) as (agent, books):
@@ -65,7 +99,7 @@ async def test_a_version_is_published_for_so_many_responses(monkeypatch: pytest.
         assert newest(books).stamp[0] == 2
 
 
-async def test_a_batch_is_acknowledged_only_when_a_version_holds_it() -> None:
+async def test_a_batch_is_acknowledged_only_when_a_version_holds_it(calibrating: Calibrating) -> None:
     shared, acked = MemoryShared(), []
     async with calibrating(shared) as (agent, _):
         agent.offer(Batch(responses(10), lambda: acked.append(newest_published(shared))))
@@ -73,12 +107,66 @@ async def test_a_batch_is_acknowledged_only_when_a_version_holds_it() -> None:
     assert acked == [10]
 
 
+async def test_what_was_learned_before_partitions_moved_is_not_published(calibrating: Calibrating) -> None:
+    """Another worker may have gone on from what is published."""
+    shared, acked = MemoryShared(), []
+    async with calibrating(shared) as (agent, books):
+        agent.offer(Batch(responses(10), lambda: None))
+        await until(lambda: newest(books).responses == 10)
+        await until(lambda: agent.backlog == 0)
+        agent.offer(Batch(responses(20), lambda: acked.append(0)))
+        agent.forget()
+        agent.offer(Batch(responses(15), lambda: acked.append(1)))
+        await until(lambda: bool(acked))
+        assert acked == [1]
+        assert newest(books).responses == 15
+    assert [record.change.version for record in every_delta(shared)] == [1, 2]
+
+
+async def test_records_that_no_lane_wrote_are_passed_over(calibrating: Calibrating) -> None:
+    shared = MemoryShared()
+    strange = [LogRecord(0, b"\xff", b"{"), LogRecord(1, b"default/other", responses(1)[0].value)]
+    async with calibrating(shared) as (agent, books):
+        agent.offer(Batch(strange + responses(10), lambda: None))
+        await until(lambda: newest(books).responses == 10)
+
+
+async def test_who_loses_the_process_that_learns_fails_and_acknowledges_nothing() -> None:
+    """The worker ends and its successor goes on from what is published."""
+    shared, acked = MemoryShared(), []
+    books = TopicBooks(shared)
+    await books.tail.start()
+    with Beside() as beside:
+        agent = Calibrate(shared, books, beside.ask)
+        running = asyncio.create_task(agent.run())
+        agent.offer(Batch(responses(1), lambda: acked.append(0)))
+        await until(lambda: acked == [0])
+        os.kill(beside.pid, signal.SIGKILL)
+        agent.offer(Batch(responses(2), lambda: acked.append(1)))
+        with pytest.raises(RuntimeError, match="learns the population"):
+            await asyncio.wait_for(running, 5)
+        await beside.close()
+    await books.tail.stop()
+    assert acked == [0]
+
+
+async def test_the_process_beside_takes_no_signals_and_ends_with_its_owner() -> None:
+    with Beside() as beside:
+        assert await beside.ask(Ask()) == []
+        os.kill(beside.pid, signal.SIGINT)
+        os.kill(beside.pid, signal.SIGTERM)
+        assert await beside.ask(Ask()) == []
+        await beside.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(beside.pid, 0)
+
+
 def newest_published(shared: MemoryShared) -> int:
     records = shared.topics[topics.POPULATION]
     return decode_population(records[-1].value).change.responses if records else 0
 
 
-async def test_a_restart_goes_on_and_learns_nothing_twice() -> None:
+async def test_a_restart_goes_on_and_learns_nothing_twice(calibrating: Calibrating) -> None:
     shared = MemoryShared()
     async with calibrating(shared) as (agent, books):
         agent.offer(Batch(responses(100), lambda: None))
@@ -98,8 +186,10 @@ async def test_a_restart_goes_on_and_learns_nothing_twice() -> None:
     await book.tail.stop()
 
 
-async def test_old_versions_are_rebuilt_and_missing_ones_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EVERY_RESPONSES", 1)
+async def test_old_versions_are_rebuilt_and_missing_ones_waited_for(
+    calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons_module, "EVERY_RESPONSES", 1)
     shared = MemoryShared()
     await shared.append(topics.COURSES, b"default/tiny/1", encode_course())
     async with calibrating(shared) as (agent, books):
@@ -129,8 +219,8 @@ def encode_course() -> bytes:
 
 
 def test_a_large_change_travels_in_pieces_and_comes_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ITEMS_A_PIECE", 10)
-    monkeypatch.setattr(module, "CELLS_A_PIECE", 20)
+    monkeypatch.setattr(lessons_module, "ITEMS_A_PIECE", 10)
+    monkeypatch.setattr(lessons_module, "CELLS_A_PIECE", 20)
     change = PopulationChange(
         tenant="default", course="tiny", version=1, parent="", weights=[1.0], gradients=[1.0],
         items={f"i{n}": (float(n), 1.0, 2.0, 1.0, n) for n in range(35)}, skills={"a": (1.0, 1.0)}, watermark={0: 1},
