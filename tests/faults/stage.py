@@ -76,6 +76,13 @@ class Stage:
         """1: kill -9 in the middle of a batch."""
         _signal(self.worker(), signal.SIGKILL)
 
+    async def kill_lessons(self) -> None:
+        """1: kill -9 of the process beside a worker that learns the population; the worker ends with it."""
+        process = self.worker().process
+        if process is not None and process.poll() is None:
+            for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+
     async def kill_gateway(self) -> None:
         """12: kill -9 in the middle of a POST."""
         _signal(self.gateway, signal.SIGKILL)
@@ -266,8 +273,8 @@ def wide_course() -> dict[str, Any]:
     return {"id": "wide", "version": "1", "skills": [{"id": name} for name in names], "segments": [segment]}
 
 
-BOTH = ("kill_worker", "kill_gateway", "kill_both", "stop_worker", "freeze_worker", "kill_store", "corrupt_row", "poison",
-        "later_schema", "oversized_row")  # fmt: skip
+BOTH = ("kill_worker", "kill_lessons", "kill_gateway", "kill_both", "stop_worker", "freeze_worker", "kill_store",
+        "corrupt_row", "poison", "later_schema", "oversized_row")  # fmt: skip
 KAFKA = ("store_forgets", "wipe_store", "kill_broker", "kill_brokers", "add_worker", "remove_worker")
 NETWORK = ("cut_worker", "cut_one_broker", "slow_network")
 DISK = ("fill_disk",)

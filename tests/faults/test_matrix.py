@@ -38,7 +38,8 @@ def check(found: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_standalone_survives_what_hits_it(tmp_path: Path) -> None:
-    faults = ("kill_worker", "poison", "kill_gateway", "corrupt_row", "kill_store", "stop_worker", "later_schema")
+    faults = ("kill_worker", "poison", "kill_gateway", "corrupt_row", "kill_store", "stop_worker", "later_schema",
+              "kill_lessons")  # fmt: skip
     check(under_fire("standalone", tmp_path, faults))
 
 
