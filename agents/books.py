@@ -8,7 +8,7 @@ the topic again, forwards, so that a replay in order reads it once.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from msgspec.structs import replace
 
@@ -113,6 +113,7 @@ class _Past:
         self._log = log
         self._book = PopulationBook()
         self._position = 0
+        self._ahead: deque[LogRecord] = deque()
         self._lock = asyncio.Lock()
 
     def version(self, tenant: str, course: str, stamp: Stamp) -> Population | None:
@@ -123,15 +124,16 @@ class _Past:
         async with self._lock:
             if self._book.newest(tenant, course).stamp[0] >= stamp[0]:
                 self._book, self._position = PopulationBook(), 0
+                self._ahead.clear()
             goal = await retry(lambda: self._log.end(topics.POPULATION))
-            while self._position < goal and self.version(tenant, course, stamp) is None:
-                records, after = await retry(lambda: self._log.read(topics.POPULATION, self._position, 0.2))
-                for record in records:
-                    self._book.add(record)
-                    self._position = record.offset + 1
-                    if self.version(tenant, course, stamp) is not None:
-                        return
-                self._position = after
+            while self.version(tenant, course, stamp) is None:
+                if self._ahead:
+                    self._book.add(self._ahead.popleft())
+                elif self._position < goal:
+                    found, self._position = await retry(lambda: self._log.read(topics.POPULATION, self._position, 0.2))
+                    self._ahead.extend(found)
+                else:
+                    return
 
 
 def _joined(pieces: list[PopulationRecord]) -> PopulationChange:

@@ -148,9 +148,12 @@ class StandaloneShared:
         await self._scripts.run("append", [SHARED_ENDS, shared_topic(topic)], [topic, key, value, encode_headers(())])
 
     async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
-        if topic not in self._readers:
-            self._readers[topic] = self._reader_of()
-        found = await xread(self._readers[topic], {shared_topic(topic): start}, READ_COUNT, wait_seconds)
+        after = {shared_topic(topic): start}
+        found = await xread(self._wire, after, READ_COUNT)
+        if not found:  # only who has to wait gets in the way of others who wait
+            if topic not in self._readers:
+                self._readers[topic] = self._reader_of()
+            found = await xread(self._readers[topic], after, READ_COUNT, wait_seconds)
         records = [record_of(name, fields) for _, entries in found for name, fields in entries]
         return records, records[-1].offset + 1 if records else start
 

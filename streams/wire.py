@@ -146,14 +146,14 @@ def _raise(answer: ResponseError) -> None:
     raise answer
 
 
-async def xread(wire: Wire, after: Mapping[str, int], count: int, wait_seconds: float) -> Sequence[Any]:
-    """Entries of streams after those numbers, waited for: [stream, [[name, [field, value, ...]], ...]] each.
+async def xread(wire: Wire, after: Mapping[str, int], count: int, wait_seconds: float = 0.0) -> Sequence[Any]:
+    """Entries of streams after those numbers: [stream, [[name, [field, value, ...]], ...]] each.
 
-    Blocks the wire, so it is to be one of its own.
+    One that waits blocks the wire, so it is to be one of its own.
     """
     names = [f"{number}-0" for number in after.values()]
-    wait_ms = max(1, int(wait_seconds * 1000))
-    command: Command = ("XREAD", "COUNT", count, "BLOCK", wait_ms, "STREAMS", *after, *names)
+    waiting: Command = ("BLOCK", max(1, int(wait_seconds * 1000))) if wait_seconds else ()
+    command: Command = ("XREAD", "COUNT", count, *waiting, "STREAMS", *after, *names)
     return await wire.call(*command, patience=wait_seconds + PATIENCE_SECONDS) or ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -205,6 +205,36 @@ async def test_old_versions_are_rebuilt_and_missing_ones_waited_for(
         await asyncio.sleep(0)
         assert not waiting.done()
         waiting.cancel()
+
+
+class CountingShared(MemoryShared):
+    """Gives twenty records a read, and counts who asks from where."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
+        self.asked.append(start)
+        found, _ = await super().read(topic, start, wait_seconds)
+        return found[:20], start + len(found[:20])
+
+
+async def test_a_replay_in_order_reads_old_versions_once(calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane that computes a long log again asks for one version after another."""
+    monkeypatch.setattr(lessons_module, "EVERY_RESPONSES", 1)
+    shared = CountingShared()
+    await shared.append(topics.COURSES, b"default/tiny/1", encode_course())
+    async with calibrating(shared) as (agent, books):
+        agent.offer(Batch(responses(130), lambda: None))
+        await until(lambda: newest(books).responses == 130)
+        old = [(record.change.version, record.hash) for record in every_delta(shared)][:60]
+        assert books.population("default", "tiny", old[-1]) is None, "all are older than what is held"
+        await books.tail.stop()
+        shared.asked.clear()
+        for stamp in old:
+            await asyncio.wait_for(books.wait("default", "tiny", "1", stamp), 5)
+        assert shared.asked == [0, 20, 40, 60]
 
 
 def every_delta(shared: MemoryShared) -> list[PopulationRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -46,10 +47,12 @@ async def logs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         return
     async with AsyncExitStack() as stack:
         if request.param == "standalone":
-            client = Wire(request.getfixturevalue("empty_valkey").url)
+            url = request.getfixturevalue("empty_valkey").url
+            client = Wire(url)
             stack.push_async_callback(client.aclose)
-            log = StandaloneLog(client, 2, Archive(tmp_path))
-            yield Logs(log, log, log, StandaloneShared(client, lambda: client))
+            log, all_read = StandaloneLog(client, 2, Archive(tmp_path)), StandaloneShared(client, lambda: Wire(url))
+            stack.push_async_callback(all_read.close)
+            yield Logs(log, log, log, all_read)
             return
         cluster: Cluster = request.getfixturevalue("cluster")
         await ensure_topics(cluster)
@@ -124,6 +127,17 @@ async def test_shared_topics_are_read_whole_by_everybody(logs: Logs) -> None:
             records, position = await logs.shared.read(topics.COURSES, position, 1.0)
             found += [record.value for record in records]
         assert found == [b"v0", b"v1", b"v2", b"v3", b"v4"]
+
+
+async def test_who_waits_at_the_end_of_a_shared_topic_holds_up_nobody(logs: Logs) -> None:
+    """A lane that needs old versions reads them while the tail waits for new ones."""
+    await logs.shared.append(topics.POPULATION, b"k", b"v")
+    waiting = asyncio.create_task(logs.shared.read(topics.POPULATION, 1, 30.0))
+    await asyncio.sleep(0.05)
+    records, position = await logs.shared.read(topics.POPULATION, 0, 5.0)
+    assert ([record.value for record in records], position) == ([b"v"], 1)
+    assert not waiting.done()
+    waiting.cancel()
 
 
 async def test_reading_past_the_end_of_a_shared_topic_waits_and_gives_nothing(logs: Logs) -> None:
