@@ -27,6 +27,8 @@ from cli.process import collect_seldom
 GIVES_WAY: Final = 5
 """Added to the worker's niceness: a third of its share where both want all of a core."""
 
+LOOK_SECONDS: Final = 0.5
+
 _LENGTH: Final = Struct("<I")
 _asks, _cuts = msgpack.Decoder(Ask), msgpack.Decoder(list[Cut])
 
@@ -41,6 +43,7 @@ class Beside:
             self._ours.close()
             os._exit(_serve(theirs))
         theirs.close()
+        self._gone = False
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     def __enter__(self) -> Beside:
@@ -48,7 +51,18 @@ class Beside:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ours.close()
-        os.waitpid(self.pid, 0)
+        if not self._gone:
+            os.waitpid(self.pid, 0)
+
+    async def watch(self) -> None:
+        """Runs for ever; raises RuntimeError when the process is gone, also where nobody asks it anything."""
+        while not self._ended():  # noqa: ASYNC110  (the system tells of its end only when asked)
+            await asyncio.sleep(LOOK_SECONDS)
+        raise RuntimeError(self._farewell())
+
+    def _ended(self) -> bool:
+        self._gone = self._gone or os.waitpid(self.pid, os.WNOHANG) != (0, 0)
+        return self._gone
 
     async def close(self) -> None:
         """Let the process go; `ask` no more."""
@@ -70,7 +84,10 @@ class Beside:
             (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
             return _cuts.decode(await reader.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise RuntimeError(f"The process that learns the population ended (pid {self.pid}).") from None
+            raise RuntimeError(self._farewell()) from None
+
+    def _farewell(self) -> str:
+        return f"The process that learns the population ended (pid {self.pid})."
 
 
 def _serve(connected: socket.socket) -> int:

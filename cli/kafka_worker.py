@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from agents.books import TopicBooks
 from agents.calibrate import Calibrate
@@ -26,8 +27,8 @@ GATHER_SECONDS = 0.02
 
 
 async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, books: TopicBooks, watch: LaneWatch,
-                     calibrate: Calibrate, stop: asyncio.Event) -> None:  # fmt: skip
-    """Join the group and work until `stop`, or until something fails against the rules."""
+                     calibrate: Calibrate, always: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> None:  # fmt: skip
+    """Join the group and work until `stop`, or until something fails against the rules. What runs `always` may not end."""
     assert parts.producer is not None
     source = KafkaLog(cluster)
     checkpoints = KafkaCheckpoints(cluster)
@@ -41,7 +42,7 @@ async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, 
         await worker.start()
         log.info("worker ready", broker="kafka", servers=cluster.servers, models=form())
         watching = asyncio.create_task(_until_failed(worker))
-        await until_stopped_or_failed(stop, [watching, measuring, *books.tail.tasks])
+        await until_stopped_or_failed(stop, [watching, measuring, *always])
         watching.cancel()
         await worker.stop()
         log.info("worker stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from prometheus_client import start_http_server
@@ -43,19 +44,23 @@ async def run_worker(settings: Settings, beside: Beside) -> None:
         books = TopicBooks(parts.shared)
         await books.tail.start()
         stack.push_async_callback(books.tail.stop)
+        always = [*books.tail.tasks, asyncio.create_task(beside.watch(), name="beside")]
+        stack.push_async_callback(cancel_all, always[-1:])
         watch = LaneWatch(settings.app)
         calibrate = Calibrate(parts.shared, books, beside.ask, watch.published)
         if parts.standalone is not None:
-            await _run_standalone(settings, parts, parts.standalone, books, watch, calibrate, stop)
+            await _run_standalone(settings, parts, parts.standalone, books, watch, calibrate, always, stop)
         elif parts.cluster is not None:
             # Faust takes most of a second to load, and a standalone worker has no use for it.
             from cli.kafka_worker import run_kafka_worker
 
-            await run_kafka_worker(settings, parts, parts.cluster, books, watch, calibrate, stop)
+            await run_kafka_worker(settings, parts, parts.cluster, books, watch, calibrate, always, stop)
 
 
 async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneLog, books: TopicBooks,
-                          watch: LaneWatch, calibrate: Calibrate, stop: asyncio.Event) -> None:  # fmt: skip
+                          watch: LaneWatch, calibrate: Calibrate, always: Sequence[asyncio.Task[None]],
+                          stop: asyncio.Event) -> None:  # fmt: skip
+    """Work until `stop`, or until something fails against the rules. What runs `always` may not end."""
     view = RedisView(parts.wire, settings.partitions, direct=True)
     ports = Ports(source, view, books, None, None, watch, settings.partitions)
     everything = list(range(settings.partitions))
@@ -93,7 +98,7 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
     feeding.append(asyncio.create_task(archiver.run(), name="archive"))
     log.info("worker ready", broker="standalone", partitions=settings.partitions, models=form())
     try:
-        await until_stopped_or_failed(stop, [*working, calibrating, *feeding, *books.tail.tasks])
+        await until_stopped_or_failed(stop, [*working, calibrating, *feeding, *always])
         await cancel_all(feeding)
         await stop_lanes(lanes, working)
         await calibrate.stop()

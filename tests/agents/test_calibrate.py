@@ -150,6 +150,17 @@ async def test_who_loses_the_process_that_learns_fails_and_acknowledges_nothing(
     assert acked == [0]
 
 
+async def test_who_asks_nothing_notices_that_the_process_is_gone() -> None:
+    """A worker whose partitions have no course to learn would go on without it until it gets one."""
+    with Beside() as beside:
+        watching = asyncio.create_task(beside.watch())
+        await asyncio.sleep(0)
+        assert not watching.done()
+        os.kill(beside.pid, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match="learns the population"):
+            await asyncio.wait_for(watching, 5)
+
+
 async def test_the_process_beside_takes_no_signals_and_ends_with_its_owner() -> None:
     with Beside() as beside:
         assert await beside.ask(Ask()) == []

@@ -37,6 +37,7 @@ from tests.faults.disk import full, small_disk
 from tests.faults.network import Network
 
 SESSION_SECONDS = 6.0
+NOTICE_SECONDS = 20.0
 JOIN_SECONDS = 40.0
 FULL_SECONDS = 3.0
 DISK_SIZE = "4G"
@@ -77,11 +78,16 @@ class Stage:
         _signal(self.worker(), signal.SIGKILL)
 
     async def kill_lessons(self) -> None:
-        """1: kill -9 of the process beside a worker that learns the population; the worker ends with it."""
-        process = self.worker().process
-        if process is not None and process.poll() is None:
-            for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-                os.kill(int(pid), signal.SIGKILL)
+        """1: kill -9 of the process beside a worker that learns the population. Returns when the worker has ended, too."""
+        child = self.worker()
+        process = child.process
+        if process is None or process.poll() is not None:
+            return
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+        async with asyncio.timeout(NOTICE_SECONDS):
+            while child.process is process and process.poll() is None:
+                await asyncio.sleep(0.02)
 
     async def kill_gateway(self) -> None:
         """12: kill -9 in the middle of a POST."""
