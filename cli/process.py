@@ -16,8 +16,13 @@ from typing import Any
 
 import uvloop
 
+from runtime.tasks import cancel_all
+
 PARENT = "SEGUE_PARENT"
 MANY_FILES = 65_536
+LEFT_SECONDS = 3.0
+"""What libraries leave running is given this long to end."""
+
 GC_THRESHOLD = (20_000, 50, 100)
 """Rows and records are made and dropped by the hundred, and hardly anything in them forms a circle."""
 
@@ -25,19 +30,36 @@ GC_THRESHOLD = (20_000, 50, 100)
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a process's main coroutine on uvloop.
 
-    A failure ends the process even where a library's thread would keep it alive (and its place in the group with it).
+    A failure ends the process even where a library's thread would keep it alive (and its place in the group with it), and
+    the end of `main` even where a library's task would.
     """
     collect_seldom()
     allow_many_streams()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
+            runner.run(_alone(main))
     except BaseException:
         if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
             raise
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
+
+
+async def _alone(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main`, then end what tasks libraries left behind: one that loses a cancellation is asked again."""
+    try:
+        await main
+    finally:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        try:
+            async with asyncio.timeout(LEFT_SECONDS):
+                await cancel_all(left)
+        except TimeoutError:
+            names = ", ".join(sorted(repr(task.get_coro()) for task in left if not task.done()))
+            sys.stderr.write(f"segue: everything is stopped, but these tasks do not end: {names}\n")
+            sys.stderr.flush()
+            os._exit(1)
 
 
 def collect_seldom() -> None:

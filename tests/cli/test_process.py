@@ -1,0 +1,45 @@
+"""A process ends when its main coroutine does, whatever libraries leave behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+STUBBORN = """
+import asyncio
+from cli import process
+
+process.LEFT_SECONDS = 0.5
+
+async def stubborn(times):
+    while times:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            times -= 1
+
+async def main():
+    main.task = asyncio.create_task(stubborn({times}))
+    await asyncio.sleep(0)
+    print("done", flush=True)
+
+process.run(main())
+print("returned", flush=True)
+"""
+
+
+def ended(times: int) -> subprocess.CompletedProcess[str]:
+    """A process whose main coroutine leaves a task that loses so many cancellations."""
+    script = STUBBORN.replace("{times}", str(times))
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_task_that_loses_a_cancellation_is_asked_again() -> None:
+    done = ended(1)
+    assert (done.returncode, done.stdout.split()) == (0, ["done", "returned"]), done.stderr
+
+
+def test_a_task_that_never_ends_does_not_keep_a_stopped_process() -> None:
+    done = ended(1_000)
+    assert (done.returncode, done.stdout.split()) == (1, ["done"])
+    assert "these tasks do not end" in done.stderr and "stubborn" in done.stderr
