@@ -25,7 +25,7 @@ from msgspec import json
 
 from agents.window import IdWindow
 from benchmarks import service_plots
-from benchmarks.cpu import cpu_seconds
+from benchmarks.cpu import cpu_seconds, family_cpu_seconds
 from benchmarks.lean import LeanClient
 from benchmarks.peers import Model, course
 from benchmarks.throughput import events
@@ -224,7 +224,7 @@ def _spent(service: Service, beside: Sequence[int]) -> dict[str, float]:
     assert service.engine is not None and service.engine.process is not None
     gateway = next(child for child in service.supervisor.children if child.name == "gateway")
     return {
-        "worker": sum(cpu_seconds(child.pid) for child in service.workers),
+        "worker": sum(family_cpu_seconds(child.pid) for child in service.workers),
         "gateway": cpu_seconds(gateway.pid),
         "store": cpu_seconds(service.engine.process.pid),
         "kafka": sum(cpu_seconds(pid) for pid in beside),

@@ -26,7 +26,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import convert
 
 from benchmarks import service_plots
-from benchmarks.cpu import cpu_seconds
+from benchmarks.cpu import family_cpu_seconds
 from benchmarks.peers import PARTITIONS, Model, course
 from cli.kafka import local_kafka
 from cli.parts import cluster_of
@@ -114,10 +114,10 @@ async def drain(settings: Settings, name: str, process: subprocess.Popen[bytes],
     try:
         while time.monotonic() < deadline:
             done = sum((await reader.end_offsets(places)).values())
-            now, cpu = time.perf_counter(), cpu_seconds(process.pid)
+            now, cpu = time.perf_counter(), family_cpu_seconds(process.pid)
             begun = applied(settings) if name == "segue" and first is None else done
             if first is None and begun > 0:
-                first = (now, cpu_seconds(process.pid), begun)
+                first = (now, family_cpu_seconds(process.pid), begun)
             if first is not None and done >= count:
                 began, spent, had = first
                 return (done - had) / (now - began), (cpu - spent) / (done - had) * 1e6

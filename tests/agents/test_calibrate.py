@@ -29,13 +29,13 @@ from tests.factories import course, interaction
 from tests.fakes import MemoryShared
 
 
-def responses(count: int, start: int = 0) -> list[LogRecord]:
+def responses(count: int, name: str = "tiny") -> list[LogRecord]:
     """Learning records as the lanes emit them."""
     found = []
-    for offset in range(start, start + count):
-        said = interaction(offset, item=f"i{offset % 5}", correct=offset % 3 > 0)
+    for offset in range(count):
+        said = interaction(offset, course=name, item=f"i{offset % 5}", correct=offset % 3 > 0)
         learning = step(None, said, 0, offset, course(), Population.empty()).learning
-        found.append(LogRecord(offset, b"default/tiny", encode_msgpack(learning)))
+        found.append(LogRecord(offset, f"default/{name}".encode(), encode_msgpack(learning)))
     return found
 
 
@@ -44,26 +44,41 @@ class Calibrating:
 
     def __init__(self, where: str) -> None:
         self.where = where
+        self.answered: list[Ask] = []
 
     @asynccontextmanager
     async def __call__(self, shared: MemoryShared) -> AsyncIterator[tuple[Calibrate, TopicBooks]]:
         books = TopicBooks(shared)
         await books.tail.start()
         async with self.lessons() as ask:
-            agent = Calibrate(shared, books, ask)
-            running = asyncio.create_task(agent.run())
+            agent = Calibrate(shared, books, self.noting(ask))
+            self.running = asyncio.create_task(agent.run())
             try:
                 yield agent, books
             finally:
-                await cancel_all([running])
+                await cancel_all([self.running])
                 await books.tail.stop()
+
+    def noting(self, ask: Callable[[Ask], Awaitable[list[Cut]]]) -> Callable[[Ask], Awaitable[list[Cut]]]:
+        async def noted(asked: Ask) -> list[Cut]:
+            cuts = await ask(asked)
+            self.answered.append(asked)
+            return cuts
+
+        return noted
+
+    async def until_learned(self, count: int) -> None:
+        """Until so many responses were learned."""
+        await until(lambda: sum(len(asked.values) for asked in self.answered) == count)
 
     @asynccontextmanager
     async def lessons(self) -> AsyncIterator[Callable[[Ask], Awaitable[list[Cut]]]]:
         if self.where == "beside":
             with Beside() as beside:
-                yield beside.ask
-                await beside.close()
+                try:
+                    yield beside.ask
+                finally:
+                    await beside.close()
             return
         here = Lessons()
 
@@ -107,20 +122,36 @@ async def test_a_batch_is_acknowledged_only_when_a_version_holds_it(calibrating:
     assert acked == [10]
 
 
-async def test_what_was_learned_before_partitions_moved_is_not_published(calibrating: Calibrating) -> None:
+async def test_what_was_learned_before_partitions_moved_is_not_published(
+    calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another worker may have gone on from what is published."""
+    monkeypatch.setattr(module, "EVERY_SECONDS", 1_000.0)
     shared, acked = MemoryShared(), []
-    async with calibrating(shared) as (agent, books):
-        agent.offer(Batch(responses(10), lambda: None))
-        await until(lambda: newest(books).responses == 10)
-        await until(lambda: agent.backlog == 0)
-        agent.offer(Batch(responses(20), lambda: acked.append(0)))
+    async with calibrating(shared) as (agent, _):
+        agent.offer(Batch(responses(20), lambda: acked.append("tiny")))
+        await calibrating.until_learned(20)
         agent.forget()
-        agent.offer(Batch(responses(15), lambda: acked.append(1)))
+        agent.offer(Batch(responses(5, "other"), lambda: acked.append("other")))
+        await calibrating.until_learned(25)
+        await agent.stop()
         await until(lambda: bool(acked))
-        assert acked == [1]
-        assert newest(books).responses == 15
-    assert [record.change.version for record in every_delta(shared)] == [1, 2]
+    assert acked == ["other"]
+    assert [(record.change.course, record.change.responses) for record in every_delta(shared)] == [("other", 5)]
+
+
+async def test_nothing_is_published_between_forgetting_and_the_next_response(
+    calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY_SECONDS", 1_000.0)
+    shared, acked = MemoryShared(), []
+    async with calibrating(shared) as (agent, _):
+        agent.offer(Batch(responses(20), lambda: acked.append("tiny")))
+        await calibrating.until_learned(20)
+        agent.forget()
+        await agent.stop()
+        await until(calibrating.running.done)
+    assert (acked, every_delta(shared)) == ([], [])
 
 
 async def test_records_that_no_lane_wrote_are_passed_over(calibrating: Calibrating) -> None:
@@ -197,22 +228,28 @@ async def test_a_restart_goes_on_and_learns_nothing_twice(calibrating: Calibrati
     await book.tail.stop()
 
 
+@asynccontextmanager
+async def many_versions(
+    calibrating: Calibrating, shared: MemoryShared, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[TopicBooks, list[tuple[int, str]]]]:
+    """130 of them, the last 64 held; their stamps."""
+    monkeypatch.setattr(lessons_module, "EVERY_RESPONSES", 1)
+    await shared.append(topics.COURSES, b"default/tiny/1", encode_course())
+    async with calibrating(shared) as (agent, books):
+        agent.offer(Batch(responses(130), lambda: None))
+        await until(lambda: newest(books).responses == 130)
+        yield books, [(record.change.version, record.hash) for record in every_delta(shared)]
+
+
 async def test_old_versions_are_rebuilt_and_missing_ones_waited_for(
     calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lessons_module, "EVERY_RESPONSES", 1)
-    shared = MemoryShared()
-    await shared.append(topics.COURSES, b"default/tiny/1", encode_course())
-    async with calibrating(shared) as (agent, books):
-        agent.offer(Batch(responses(90), lambda: None))
-        await until(lambda: newest(books).responses == 90)
-        stamps = [decoded.hash for decoded in every_delta(shared)]
-        old = (3, stamps[2])
-        assert books.population("default", "tiny", old) is None, "older than what is held"
-        await asyncio.wait_for(books.wait("default", "tiny", "1", old), 5)
-        found = books.population("default", "tiny", old)
+    async with many_versions(calibrating, MemoryShared(), monkeypatch) as (books, stamps):
+        assert books.population("default", "tiny", stamps[2]) is None, "older than what is held"
+        await asyncio.wait_for(books.wait("default", "tiny", "1", stamps[2]), 5)
+        found = books.population("default", "tiny", stamps[2])
         assert found is not None and found.responses == 3
-        waiting = asyncio.create_task(books.wait("default", "tiny", "1", (91, "not yet")))
+        waiting = asyncio.create_task(books.wait("default", "tiny", "1", (131, "not yet")))
         await asyncio.sleep(0)
         assert not waiting.done()
         waiting.cancel()
@@ -233,19 +270,13 @@ class CountingShared(MemoryShared):
 
 async def test_a_replay_in_order_reads_old_versions_once(calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane that computes a long log again asks for one version after another."""
-    monkeypatch.setattr(lessons_module, "EVERY_RESPONSES", 1)
     shared = CountingShared()
-    await shared.append(topics.COURSES, b"default/tiny/1", encode_course())
-    async with calibrating(shared) as (agent, books):
-        agent.offer(Batch(responses(130), lambda: None))
-        await until(lambda: newest(books).responses == 130)
-        old = [(record.change.version, record.hash) for record in every_delta(shared)][:60]
-        assert books.population("default", "tiny", old[-1]) is None, "all are older than what is held"
+    async with many_versions(calibrating, shared, monkeypatch) as (books, stamps):
         await books.tail.stop()
         shared.asked.clear()
-        for stamp in old:
+        for stamp in stamps[:60]:
             await asyncio.wait_for(books.wait("default", "tiny", "1", stamp), 5)
-        assert shared.asked == [0, 20, 40, 60]
+    assert shared.asked == [0, 20, 40, 60]
 
 
 def every_delta(shared: MemoryShared) -> list[PopulationRecord]:

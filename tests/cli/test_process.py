@@ -14,7 +14,7 @@ process.LEFT_SECONDS = 0.5
 async def stubborn(times):
     while times:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             times -= 1
 
