@@ -14,7 +14,7 @@ from agents import calibrate as module
 from agents import lessons as lessons_module
 from agents.books import PopulationBook, TopicBooks
 from agents.calibrate import Calibrate
-from agents.lessons import Ask, Cut, Lessons, in_pieces
+from agents.lessons import Ask, Cut, Lessons, begun, in_pieces
 from agents.ports import Batch
 from agents.step import step
 from cli.beside import Beside
@@ -154,11 +154,27 @@ async def test_nothing_is_published_between_forgetting_and_the_next_response(
     assert (acked, every_delta(shared)) == ([], [])
 
 
+async def test_after_partitions_moved_it_goes_on_from_what_another_published_last(calibrating: Calibrating) -> None:
+    shared, other = MemoryShared(), Lessons()
+    async with calibrating(shared) as (agent, books):
+        agent.offer(Batch(responses(10), lambda: None))
+        await until(lambda: newest(books).responses == 10)
+        start = begun("default", "tiny", newest(books))
+        (theirs,) = other.answer(Ask(begin=[start], values=[record.value for record in responses(20)], cut=True))
+        agent.forget()
+        for key, value in theirs.records:
+            await shared.append(topics.POPULATION, key, value)
+        agent.offer(Batch(responses(25), lambda: None))
+        await until(lambda: newest(books).responses == 25)
+    assert [record.change.version for record in every_delta(shared)] == [1, 2, 3]
+
+
 async def test_records_that_no_lane_wrote_are_passed_over(calibrating: Calibrating) -> None:
     shared = MemoryShared()
     strange = [LogRecord(0, b"\xff", b"{"), LogRecord(1, b"default/other", responses(1)[0].value)]
     async with calibrating(shared) as (agent, books):
-        agent.offer(Batch(strange + responses(10), lambda: None))
+        agent.offer(Batch(strange, lambda: None))
+        agent.offer(Batch(responses(10), lambda: None))
         await until(lambda: newest(books).responses == 10)
 
 
