@@ -24,6 +24,9 @@ from models.entries import LEVELS
 from models.features import sigmoid
 from models.sums import total
 
+Six = tuple[float, float, float, float, float, float]
+"""A number for each level, the lowest first: compiled, six numbers side by side, of which no list has to be made."""
+
 GUESSED: Final = 0.18
 MOST: Final = 0.95
 STEEP: Final = 1.3
@@ -42,9 +45,9 @@ _CLIMBS: Final = [[STAYED, *CLIMBED[: LEVELS - 1 - level]] for level in range(LE
 _WHOLE: Final = [total(climbs) for climbs in _CLIMBS]
 
 
-def chances(easier: float) -> list[float]:
+def chances(easier: float) -> Six:
     """Probability of a right answer at each level, for items that add `easier` to the logit of a typical one."""
-    return [GUESSED + (MOST - GUESSED) * sigmoid(STEEP * ability + easier) for ability in ABILITIES]
+    return _six([GUESSED + (MOST - GUESSED) * sigmoid(STEEP * ability + easier) for ability in ABILITIES])
 
 
 def start(mastery: float) -> bytes:
@@ -60,26 +63,24 @@ def _start(mastery: float) -> bytes:
     return _packed([exp(-0.5 * (each - ability) * (each - ability)) for each in ABILITIES])
 
 
-def mastery(known: bytes, right: Sequence[float]) -> float:
+def mastery(known: bytes, right: Six) -> float:
     """Probability of a right answer where each level has the chance in `right`."""
-    levels = _levels(known)
-    return total(map(mul, levels, right)) / total(levels)
+    return _mean(_levels(known), right)
 
 
 def shares(known: bytes) -> list[float]:
     """How likely each level is, the lowest first; together 1."""
     levels = _levels(known)
-    whole = total(levels)
+    whole = _sum(levels)
     return [each / whole for each in levels]
 
 
 def rise(known: bytes, tries: int) -> float:
     """How much more likely a right answer to a typical item is expected to be after so many tries, 1 to MOST_TRIES."""
-    levels = _levels(known)
-    return total(map(mul, levels, RISES[tries])) / total(levels)
+    return _mean(_levels(known), RISES[tries])
 
 
-def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: list[float],
+def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: Six,
           damping: float = 1.0) -> list[bytes]:  # fmt: skip
     """Beliefs about the skills of an item after an answer to it. `weights`, above 0 and at most 1: how much the item draws
     on each skill, and how far the try may have taught it. `right`: its chances at each level. `damping`, 0 to 1: how much
@@ -94,12 +95,12 @@ def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, rig
     return after
 
 
-def pull(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: list[float],
+def pull(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: Six,
          below: float) -> tuple[float, float]:  # fmt: skip
     """What an answer says of how steep levels are: the slope of its log likelihood, and its Fisher information. `below`: how
     far the item's difficulty is below the course's middle, -1 to 1."""
     whole, expected, moved = total(weights), 0.0, 0.0
-    each = [(chance - GUESSED) * (MOST - chance) / (MOST - GUESSED) for chance in right]
+    each = _six([(chance - GUESSED) * (MOST - chance) / (MOST - GUESSED) for chance in right])
     for known, weight in zip(beliefs, weights, strict=True):
         expected += weight / whole * mastery(known, right)
         moved += weight / whole * mastery(known, each) * below
@@ -107,13 +108,11 @@ def pull(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, righ
     return (correct - expected) * moved / variance, moved * moved / variance
 
 
-def _weighed(known: bytes, right: list[float], correct: bool, others: float, share: float) -> list[float]:
+def _weighed(known: bytes, right: Six, correct: bool, others: float, share: float) -> list[float]:
     """Bayes' rule. The chance of a right answer at a level is `others` and `share` of that level's own."""
-    weighed: list[float] = []
-    for level, each in enumerate(_levels(known)):
-        chance = others + share * right[level]
-        weighed.append(each * (chance if correct else 1.0 - chance))
-    return weighed
+    if correct:
+        return [each * (others + share * chance) for each, chance in zip(_levels(known), right, strict=True)]
+    return [each * (1.0 - others - share * chance) for each, chance in zip(_levels(known), right, strict=True)]
 
 
 def _climbed(levels: list[float], taught: float) -> bytes:
@@ -121,32 +120,51 @@ def _climbed(levels: list[float], taught: float) -> bytes:
     climbed = [(1.0 - taught) * each for each in levels]
     for level in range(LEVELS):
         moved = taught * levels[level] / _WHOLE[level]
-        for steps, climbs in enumerate(_CLIMBS[level]):
-            climbed[level + steps] += moved * climbs
+        climbs = _CLIMBS[level]
+        for steps in range(LEVELS - level):
+            climbed[level + steps] += moved * climbs[steps]
     return _packed(climbed)
 
 
-def _rises() -> list[list[float]]:
+def _rises() -> list[Six]:
     """How much the chance at each level is expected to rise, by number of tries from 0."""
-    now, after = chances(0.0), chances(0.0)
-    rises = [[0.0] * LEVELS]
+    now = chances(0.0)
+    after, rises = list(now), [_six([0.0] * LEVELS)]
     for _ in range(MOST_TRIES):
         after = [
             total(climbs * after[level + steps] for steps, climbs in enumerate(_CLIMBS[level])) / _WHOLE[level]
             for level in range(LEVELS)
         ]
-        rises.append([then - chance for then, chance in zip(after, now, strict=True)])
+        rises.append(_six([then - chance for then, chance in zip(after, now, strict=True)]))
     return rises
 
 
 def _packed(levels: list[float]) -> bytes:
-    whole = total(levels)
+    whole = 0.0
+    for each in levels:
+        whole += each
     return bytes([_as_byte(each / whole) for each in levels[1:]])
 
 
-def _levels(known: bytes) -> list[float]:
-    lowest = 255.0 - total(known)
-    return [lowest if lowest > 1.0 else 1.0, *[float(each) for each in known]]
+def _levels(known: bytes) -> Six:
+    a, b, c, d, e = float(known[0]), float(known[1]), float(known[2]), float(known[3]), float(known[4])
+    lowest = 255.0 - (a + b + c + d + e)
+    return lowest if lowest > 1.0 else 1.0, a, b, c, d, e
+
+
+def _six(values: list[float]) -> Six:
+    a, b, c, d, e, f = values
+    return a, b, c, d, e, f
+
+
+def _mean(levels: Six, values: Six) -> float:
+    """The mean of some values, each as likely as its level."""
+    a, b, c, d, e, f = levels
+    return (a * values[0] + b * values[1] + c * values[2] + d * values[3] + e * values[4] + f * values[5]) / _sum(levels)
+
+
+def _sum(levels: Six) -> float:
+    return levels[0] + levels[1] + levels[2] + levels[3] + levels[4] + levels[5]
 
 
 def _as_byte(share: float) -> int:

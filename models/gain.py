@@ -174,10 +174,12 @@ def _worth(view: View) -> list[float]:
     rates, minutes = view.learned.rates, expected_minutes(view.row, 1.0)
     wholes = [_whole(left[tries[entry.place]], fits, entry) for entry in view.plan.entries]
     worth = [whole * (rate / minutes) for whole, rate in zip(wholes, rates, strict=True)]
-    for key in view.row.segments:
-        entry = view.plan.by_key.get(key)
+    by_key = view.plan.by_key
+    for key, state in view.row.segments.items():
+        entry = by_key.get(key)
         if entry is not None:
-            worth[entry.place] = wholes[entry.place] * factor_of(view, entry)
+            place = entry.place
+            worth[place] = wholes[place] * (rates[place] / minutes * SEEN_DISCOUNT[state & SEEN_MASK])
     return worth
 
 

@@ -102,7 +102,13 @@ def at_offset(offset: int) -> Where:
 def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
     """What calibrate learns from a response."""
     return LearningRecord(
-        **where._asdict(),
+        tenant=where.tenant,
+        course=where.course,
+        segment=where.segment,
+        partition=where.partition,
+        offset=where.offset,
+        population=where.population,
+        logged_ms=where.logged_ms,
         item=response.item,
         skills=heard.skills,
         features=heard.predicted.features,
