@@ -141,6 +141,7 @@ class Hub:
                     await self._read_tails_again(entry.partition)
                 else:
                     self._tell(entry)
+            await asyncio.sleep(0)  # who was told goes first, then the next read
 
     def _tell(self, entry: LiveEntry) -> None:
         place = (entry.partition, entry.offset)
