@@ -89,8 +89,9 @@ def make_app(parts: Gateway) -> ASGIApp:
                 return Response(decision, 200, media_type="application/json", headers={"Preference-Applied": "wait"})
         return _taken(taken)
 
+    # The first route serves, without FastAPI's solving of parameters that it has not; the second one tells of it.
     app.router.add_route("/v1/events", post_events, ["POST"], include_in_schema=False)
-    app.post("/v1/events", **openapi.EVENTS)(post_events)  # tells of it; the route before, with no parameters to solve, serves it
+    app.post("/v1/events", **openapi.EVENTS)(post_events)
 
     @app.get("/v1/courses", **openapi.COURSES)
     async def get_courses(request: Request) -> Response:
