@@ -8,21 +8,28 @@ the topic again, forwards, so that a replay in order reads it once.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict, deque
 
 from msgspec.structs import replace
 
 from agents.ports import SharedLog
-from agents.tail import TopicTail
+from agents.tail import TopicTail, since_of
 from authoring.shelf import CourseShelf
 from models.population import Population
 from runtime.tasks import retry
 from schemas import topics
 from schemas.course import Course
 from schemas.interaction import NO_POPULATION, LogRecord
-from schemas.population import PopulationChange, PopulationRecord, decode_notice, decode_population
+from schemas.population import PopulationChange, PopulationNotice, PopulationRecord, decode_notice, decode_population
 
 KEEP = 64
+BEGINS = 3
+"""So many full versions back readers begin, so that they hold what events under way are stamped with, too."""
+
+STALE_RECORDS = 1_024
+"""A course whose newest full version lies further back in its topic holds every reader back."""
+
 Stamp = tuple[int, str]
 
 
@@ -34,10 +41,52 @@ class PopulationBook:
         self._versions: dict[tuple[str, str], OrderedDict[Stamp, Population]] = {}
         self._newest: dict[tuple[str, str], Population] = {}
         self._pieces: dict[str, list[PopulationRecord]] = {}
+        self._seen: dict[tuple[str, bool], tuple[int, set[int]]] = {}
+        self._read: dict[tuple[str, str], Stamp] = {}
+        self._begins: dict[tuple[str, str], deque[tuple[int, Stamp]]] = {}
 
     def add(self, record: LogRecord) -> Population | None:
         """Take a record of topic `population`. Returns the version that it completes."""
         notice = decode_notice(record.value)
+        version = self._taken(record, notice)
+        if record.offset >= 0:
+            self._note(record.offset, notice)
+        return version
+
+    @property
+    def since(self) -> int:
+        """Where who begins to read learns every course's newest version, and those since BEGINS - 1 full ones before."""
+        return min((begins[0][0] for begins in self._begins.values()), default=0)
+
+    def stale(self, end: int) -> tuple[str, str] | None:
+        """The tenant and course whose newest full version lies furthest back, if that is STALE_RECORDS before `end`."""
+        last = {name: begins[-1][0] for name, begins in self._begins.items()}
+        furthest = min(last, key=last.__getitem__, default=None)
+        return furthest if furthest is not None and last[furthest] < end - STALE_RECORDS else None
+
+    def _note(self, offset: int, notice: PopulationNotice) -> None:
+        """Note where a version begins that needs none before it, once all of it was read and if nothing newer was before."""
+        first, seen = self._seen.setdefault((notice.hash, notice.full), (offset, set()))
+        seen.add(notice.piece)
+        if len(seen) < notice.pieces:
+            return
+        del self._seen[notice.hash, notice.full]
+        name, stamp = (notice.change.tenant, notice.change.course), (notice.change.version, notice.hash)
+        if notice.full:
+            if self._read.setdefault(name, stamp) != stamp:
+                return
+        elif self.version(*name, stamp) is not None:
+            self._read[name] = stamp
+        if not (notice.full or notice.change.version == 1):
+            return
+        begins = self._begins.setdefault(name, deque(maxlen=BEGINS))
+        if begins and begins[-1][1] == stamp:
+            if first < begins[-1][0] + STALE_RECORDS:
+                return  # written twice
+            begins.clear()  # written again because it was stale
+        begins.append((first, stamp))
+
+    def _taken(self, record: LogRecord, notice: PopulationNotice) -> Population | None:
         held = self.version(notice.change.tenant, notice.change.course, (notice.change.version, notice.hash))
         if held is not None:
             return held
@@ -82,12 +131,13 @@ class PopulationBook:
 
 
 class TopicBooks:
-    """Both books, kept up to date by tailing their topics. `start` and `stop` it."""
+    """Both books, kept up to date by tailing their topics. `start` and `stop` it. `whole`: every version, held for ever."""
 
-    def __init__(self, log: SharedLog, keep: int = KEEP) -> None:
+    def __init__(self, log: SharedLog, *, whole: bool = False) -> None:
         self.courses = CourseShelf()
-        self.populations = PopulationBook(keep)
-        self.tail = TopicTail(log, {topics.COURSES: self.courses.add, topics.POPULATION: self.populations.add})
+        self.populations = PopulationBook(sys.maxsize if whole else KEEP)
+        takers = {topics.COURSES: self.courses.add, topics.POPULATION: self.populations.add}
+        self.tail = TopicTail(log, takers, {} if whole else {topics.POPULATION: since_of})
         self._past = _Past(log)
 
     def course(self, tenant: str, course: str, version: str) -> Course | None:

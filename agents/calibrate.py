@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from agents.books import TopicBooks
-from agents.lessons import Ask, Cut, begun
+from agents.lessons import Ask, Cut, begun, full_records
 from agents.ports import Batch, SharedLog
 from runtime.tasks import retry
 from schemas import topics
@@ -38,6 +39,7 @@ class Calibrate:
         self._begun: set[bytes] = set()
         self._forget = False
         self._stopping = False
+        self._written_at = 0
 
     def offer(self, batch: Batch) -> None:
         """Take a batch of topic `learning`."""
@@ -89,7 +91,7 @@ class Calibrate:
         new = {record.key for record in batch.records} - self._begun
         if new:
             await self._begin(new)
-        await self._publish(await self._lessons(Ask(values=[record.value for record in batch.records])))
+        await self._publish(await self._ask(values=[record.value for record in batch.records]))
 
     async def _begin(self, courses: Iterable[bytes]) -> None:
         """Go on from the newest versions in the topic, read to its end of now."""
@@ -98,15 +100,18 @@ class Calibrate:
         newest = [begun(tenant, course, self._books.populations.newest(tenant, course)) for tenant, _, course in names]
         forget, self._forget = self._forget, False
         self._begun.update(courses)
-        await self._publish(await self._lessons(Ask(forget=forget, begin=newest)))
+        await self._publish(await self._ask(forget=forget, begin=newest))
 
     async def _publish_all(self) -> None:
         """Nothing is asked while what was learned is to be forgotten."""
         if self._begun:
-            await self._publish(await self._lessons(Ask(cut=True)))
+            await self._publish(await self._ask(cut=True))
         unpublished, self._unpublished = self._unpublished, []
         for ack in unpublished:
             ack()
+
+    async def _ask(self, **what: Any) -> list[Cut]:
+        return await self._lessons(Ask(**what, since=self._books.populations.since))
 
     async def _publish(self, cuts: list[Cut]) -> None:
         for cut in cuts:
@@ -114,6 +119,18 @@ class Calibrate:
                 await retry(_appending(self._log, key, value))
                 self._books.populations.add(LogRecord(-1, key, value))
             self._told(cut.course, cut.version)
+        if cuts:
+            await self._write_stale_again()
+
+    async def _write_stale_again(self) -> None:
+        """Write a course's newest version whole once more where that lies so far back that it makes every start slow."""
+        populations, position = self._books.populations, self._books.tail.position(topics.POPULATION)
+        stale = populations.stale(position) if position > self._written_at else None
+        if stale is None:
+            return
+        self._written_at = position
+        for key, value in full_records(*stale, populations.newest(*stale), populations.since):
+            await retry(_appending(self._log, key, value))
 
 
 def _appending(log: SharedLog, key: bytes, value: bytes) -> Callable[[], Awaitable[None]]:

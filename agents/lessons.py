@@ -25,12 +25,13 @@ CELLS_A_PIECE = 8_000
 
 class Ask(Struct, frozen=True, kw_only=True):
     """What to do, in this order: forget everything, begin courses where a version stands, learn records of topic
-    `learning`, cut a version of every course that learned something since its last."""
+    `learning`, cut a version of every course that learned something since its last. `since` goes into what is cut."""
 
     forget: bool = False
     begin: list[PopulationRecord] = []
     values: list[bytes] = []
     cut: bool = False
+    since: int = 0
 
 
 class Cut(Struct, frozen=True):
@@ -57,12 +58,12 @@ class Lessons:
         for begun in ask.begin:
             name = begun.change.tenant, begun.change.course
             self._learners[name] = PopulationLearner(*name, Population.full(begun.change, begun.hash))
-        cuts = self._learn(ask.values)
+        cuts = self._learn(ask.values, ask.since)
         if ask.cut:
-            cuts += [cut for learner in self._learners.values() if learner.pending for cut in _cut(learner)]
+            cuts += [_cut(learner, ask.since) for learner in self._learners.values() if learner.pending]
         return cuts
 
-    def _learn(self, values: Sequence[bytes]) -> list[Cut]:
+    def _learn(self, values: Sequence[bytes], since: int) -> list[Cut]:
         cuts: list[Cut] = []
         for value in values:
             try:
@@ -74,7 +75,7 @@ class Lessons:
                 continue
             learner.learn_one(response)
             if learner.pending >= EVERY_RESPONSES:
-                cuts += _cut(learner)
+                cuts.append(_cut(learner, since))
         return cuts
 
 
@@ -84,19 +85,29 @@ def begun(tenant: str, course: str, version: Population) -> PopulationRecord:
     return PopulationRecord(hash=version.stamp[1], full=True, piece=0, pieces=1, change=change)
 
 
-def _cut(learner: PopulationLearner) -> list[Cut]:
+def full_records(tenant: str, course: str, version: Population, since: int) -> list[tuple[bytes, bytes]]:
+    """Keys and values of a whole version."""
+    return _records(full_change(tenant, course, version), version.stamp[1], since, full=True)
+
+
+def _cut(learner: PopulationLearner, since: int) -> Cut:
     change, name = learner.cut()
-    records = _records(change, name, full=False)
+    records = _records(change, name, since, full=False)
     if change.version % FULL_EVERY == 0:
-        records += _records(full_change(learner.tenant, learner.course, learner.version), name, full=True)
-    return [Cut(learner.course, change.version, records)]
+        records += full_records(learner.tenant, learner.course, learner.version, since)
+    return Cut(learner.course, change.version, records)
 
 
-def _records(change: PopulationChange, name: str, *, full: bool) -> list[tuple[bytes, bytes]]:
+def _records(change: PopulationChange, name: str, since: int, *, full: bool) -> list[tuple[bytes, bytes]]:
     key = f"{change.tenant}/{change.course}/{change.version}/{name}{'/full' if full else ''}".encode()
     pieces = in_pieces(change)
     return [
-        (key, encode_population(PopulationRecord(hash=name, full=full, piece=n, pieces=len(pieces), change=piece)))
+        (
+            key,
+            encode_population(
+                PopulationRecord(hash=name, full=full, piece=n, pieces=len(pieces), change=piece, since=since)
+            ),
+        )
         for n, piece in enumerate(pieces)
     ]
 

@@ -10,16 +10,27 @@ from runtime.logging import logger
 from runtime.tasks import cancel_all, retry
 from schemas.errors import Rejection
 from schemas.interaction import LogRecord
+from schemas.population import decode_notice
 
 log = logger(__name__)
 
 
-class TopicTail:
-    """Follows some shared topics. Owns its tasks: `start` and `stop`."""
+def since_of(record: LogRecord) -> int:
+    """Where a record of topic `population` says that reading may begin. Raises Rejection when it is none."""
+    return decode_notice(record.value).since
 
-    def __init__(self, log: SharedLog, takers: Mapping[str, Callable[[LogRecord], object]]) -> None:
+
+class TopicTail:
+    """Follows some shared topics. Owns its tasks: `start` and `stop`.
+
+    `since`: for a topic of which not everything is needed, where to begin, by what its newest record says.
+    """
+
+    def __init__(self, log: SharedLog, takers: Mapping[str, Callable[[LogRecord], object]],
+                 since: Mapping[str, Callable[[LogRecord], int]] | None = None) -> None:  # fmt: skip
         self._log = log
         self._takers = takers
+        self._since = since or {}
         self._positions = dict.fromkeys(takers, 0)
         self._changed = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
@@ -28,6 +39,7 @@ class TopicTail:
         """Returns when all that stood in the topics has been read; goes on reading."""
         for topic in self._positions:
             goal = await self._end(topic)
+            self._positions[topic] = await self._begin(topic, goal)
             while self._positions[topic] < goal:
                 await self._read(topic, 0.2)
         self._tasks = [asyncio.create_task(self._follow(topic), name=f"tail:{topic}") for topic in self._positions]
@@ -55,6 +67,20 @@ class TopicTail:
                 await asyncio.wait_for(self._changed.wait(), seconds)
             except TimeoutError:
                 return
+
+    def position(self, topic: str) -> int:
+        """The first offset of a topic that was not read yet."""
+        return self._positions[topic]
+
+    async def _begin(self, topic: str, end: int) -> int:
+        since = self._since.get(topic)
+        if since is None or end == 0:
+            return 0
+        newest, _ = await retry(lambda: self._log.read(topic, end - 1, 0.2))
+        try:
+            return min(since(newest[0]), end) if newest else 0
+        except Rejection:
+            return 0
 
     async def _end(self, topic: str) -> int:
         return await retry(lambda: self._log.end(topic))

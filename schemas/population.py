@@ -60,13 +60,18 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):
-    """One record of topic `population`: piece `piece` of `pieces` of a change, under the hash of the whole version."""
+    """One record of topic `population`: piece `piece` of `pieces` of a change, under the hash of the whole version.
+
+    `since`: who begins to read the topic at this offset learns the newest versions of every course that had one when this
+    was written. 0 where nobody knew better.
+    """
 
     hash: str
     full: bool
     piece: int
     pieces: int
     change: PopulationChange
+    since: int = 0
 
 
 class ChangeName(Struct, frozen=True):
@@ -85,6 +90,7 @@ class PopulationNotice(Struct, frozen=True):
     piece: int
     pieces: int
     change: ChangeName
+    since: int = 0
 
 
 _encode = msgpack.Encoder().encode

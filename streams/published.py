@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agents.ports import SharedLog
-from agents.tail import TopicTail
+from agents.tail import TopicTail, since_of
 from authoring.shelf import CourseShelf
 from schemas import topics
 from schemas.codec import encode_json
@@ -25,8 +25,9 @@ class PublishedTopics:
         self._log = log
         self._shelf = CourseShelf()
         self._populations: dict[tuple[str, str], tuple[int, str]] = {}
-        self._pieces: dict[str, set[int]] = {}
-        self.tail = TopicTail(log, {topics.COURSES: self._shelf.add, topics.POPULATION: self._take_population})
+        self._pieces: dict[tuple[str, bool], set[int]] = {}
+        takers = {topics.COURSES: self._shelf.add, topics.POPULATION: self._take_population}
+        self.tail = TopicTail(log, takers, {topics.POPULATION: since_of})
 
     def newest_course(self, tenant: str, course: str) -> Course | None:
         return self._shelf.newest(tenant, course)
@@ -55,10 +56,11 @@ class PublishedTopics:
 
     def _take_population(self, record: LogRecord) -> None:
         piece = decode_notice(record.value)
-        if piece.full:
-            return
-        seen = self._pieces.setdefault(piece.hash, set())
+        course = piece.change.tenant, piece.change.course
+        if piece.full and course in self._populations:
+            return  # the change that leads to it was read before
+        seen = self._pieces.setdefault((piece.hash, piece.full), set())
         seen.add(piece.piece)
         if len(seen) == piece.pieces:
-            del self._pieces[piece.hash]
-            self._populations[piece.change.tenant, piece.change.course] = (piece.change.version, piece.hash)
+            del self._pieces[piece.hash, piece.full]
+            self._populations[course] = piece.change.version, piece.hash

@@ -40,7 +40,7 @@ class Reader(Protocol):
 
 async def reference_run(log: EventLog, shared: SharedLog, partitions: int) -> Reference:
     """Compute everything that stands in the log now."""
-    books = TopicBooks(shared, keep=EVERYTHING)
+    books = TopicBooks(shared, whole=True)
     await books.tail.start()
     found = Reference()
     try:
