@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from msgspec.structs import replace
 
 from agents.ports import SharedLog
-from agents.tail import TopicTail, since_of
+from agents.tail import KEEP, TopicTail, since_of
 from authoring.shelf import CourseShelf
 from models.population import Population
 from runtime.tasks import retry
@@ -23,12 +23,8 @@ from schemas.course import Course
 from schemas.interaction import NO_POPULATION, LogRecord
 from schemas.population import PopulationChange, PopulationNotice, PopulationRecord, decode_notice, decode_population
 
-KEEP = 64
 BEGINS = 3
 """So many full versions back readers begin, so that they hold what events under way are stamped with, too."""
-
-STALE_RECORDS = 1_024
-"""A course whose newest full version lies further back in its topic holds every reader back."""
 
 Stamp = tuple[int, str]
 
@@ -42,14 +38,13 @@ class PopulationBook:
         self._newest: dict[tuple[str, str], Population] = {}
         self._pieces: dict[str, list[PopulationRecord]] = {}
         self._seen: dict[tuple[str, bool], tuple[int, set[int]]] = {}
-        self._read: dict[tuple[str, str], Stamp] = {}
-        self._begins: dict[tuple[str, str], deque[tuple[int, Stamp]]] = {}
+        self._begins: dict[tuple[str, str], deque[tuple[int, int]]] = {}
 
     def add(self, record: LogRecord) -> Population | None:
         """Take a record of topic `population`. Returns the version that it completes."""
         notice = decode_notice(record.value)
         version = self._taken(record, notice)
-        if record.offset >= 0:
+        if record.offset >= 0 and (notice.full or notice.change.version == 1):
             self._note(record.offset, notice)
         return version
 
@@ -58,33 +53,17 @@ class PopulationBook:
         """Where who begins to read learns every course's newest version, and those since BEGINS - 1 full ones before."""
         return min((begins[0][0] for begins in self._begins.values()), default=0)
 
-    def stale(self, end: int) -> tuple[str, str] | None:
-        """The tenant and course whose newest full version lies furthest back, if that is STALE_RECORDS before `end`."""
-        last = {name: begins[-1][0] for name, begins in self._begins.items()}
-        furthest = min(last, key=last.__getitem__, default=None)
-        return furthest if furthest is not None and last[furthest] < end - STALE_RECORDS else None
-
     def _note(self, offset: int, notice: PopulationNotice) -> None:
-        """Note where a version begins that needs none before it, once all of it was read and if nothing newer was before."""
+        """Note where a version begins that needs none before it, once all of it was read; a late copy is no such place."""
         first, seen = self._seen.setdefault((notice.hash, notice.full), (offset, set()))
         seen.add(notice.piece)
         if len(seen) < notice.pieces:
             return
         del self._seen[notice.hash, notice.full]
-        name, stamp = (notice.change.tenant, notice.change.course), (notice.change.version, notice.hash)
-        if notice.full:
-            if self._read.setdefault(name, stamp) != stamp:
-                return
-        elif self.version(*name, stamp) is not None:
-            self._read[name] = stamp
-        if not (notice.full or notice.change.version == 1):
-            return
-        begins = self._begins.setdefault(name, deque(maxlen=BEGINS))
-        if begins and begins[-1][1] == stamp:
-            if first < begins[-1][0] + STALE_RECORDS:
-                return  # written twice
-            begins.clear()  # written again because it was stale
-        begins.append((first, stamp))
+        change = notice.change
+        begins = self._begins.setdefault((change.tenant, change.course), deque(maxlen=BEGINS))
+        if not begins or begins[-1][1] < change.version:
+            begins.append((first, change.version))
 
     def _taken(self, record: LogRecord, notice: PopulationNotice) -> Population | None:
         held = self.version(notice.change.tenant, notice.change.course, (notice.change.version, notice.hash))
@@ -108,13 +87,16 @@ class PopulationBook:
         if parent is None:
             return None
         version = parent.apply(change, piece.hash)
-        self.hold(change.tenant, change.course, version)
+        late = begin and self.newest(change.tenant, change.course).stamp[0] > change.version
+        self.hold(change.tenant, change.course, version, newest=not late)
         return version
 
-    def hold(self, tenant: str, course: str, version: Population) -> None:
-        """Keep a version, the newest from now on; the oldest go."""
+    def hold(self, tenant: str, course: str, version: Population, *, newest: bool = True) -> None:
+        """Keep a version, the newest from now on unless that is not so; the oldest go."""
         held = self._versions.setdefault((tenant, course), OrderedDict())
-        held[version.stamp] = self._newest[tenant, course] = version
+        held[version.stamp] = version
+        if newest:
+            self._newest[tenant, course] = version
         while len(held) > self._keep:
             held.popitem(last=False)
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from agents.books import TopicBooks
-from agents.lessons import Ask, Cut, begun, full_records
+from agents.lessons import Ask, Cut, begun
 from agents.ports import Batch, SharedLog
 from runtime.tasks import retry
 from schemas import topics
@@ -39,7 +39,6 @@ class Calibrate:
         self._begun: set[bytes] = set()
         self._forget = False
         self._stopping = False
-        self._written_at = 0
 
     def offer(self, batch: Batch) -> None:
         """Take a batch of topic `learning`."""
@@ -119,18 +118,6 @@ class Calibrate:
                 await retry(_appending(self._log, key, value))
                 self._books.populations.add(LogRecord(-1, key, value))
             self._told(cut.course, cut.version)
-        if cuts:
-            await self._write_stale_again()
-
-    async def _write_stale_again(self) -> None:
-        """Write a course's newest version whole once more where that lies so far back that it makes every start slow."""
-        populations, position = self._books.populations, self._books.tail.position(topics.POPULATION)
-        stale = populations.stale(position) if position > self._written_at else None
-        if stale is None:
-            return
-        self._written_at = position
-        for key, value in full_records(*stale, populations.newest(*stale), populations.since):
-            await retry(_appending(self._log, key, value))
 
 
 def _appending(log: SharedLog, key: bytes, value: bytes) -> Callable[[], Awaitable[None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from agents.ports import SharedLog
 from runtime.logging import logger
@@ -13,6 +13,8 @@ from schemas.interaction import LogRecord
 from schemas.population import decode_notice
 
 log = logger(__name__)
+KEEP = 64
+"""Versions of a course's population that are held."""
 
 
 def since_of(record: LogRecord) -> int:
@@ -68,18 +70,17 @@ class TopicTail:
             except TimeoutError:
                 return
 
-    def position(self, topic: str) -> int:
-        """The first offset of a topic that was not read yet."""
-        return self._positions[topic]
-
     async def _begin(self, topic: str, end: int) -> int:
         since = self._since.get(topic)
         if since is None or end == 0:
             return 0
-        newest, _ = await retry(lambda: self._log.read(topic, end - 1, 0.2))
+        newest: Sequence[LogRecord] = ()
+        while not newest:  # a reader may need longer to connect than one read waits
+            newest, _ = await retry(lambda: self._log.read(topic, end - 1, 0.2))
         try:
-            return min(since(newest[0]), end) if newest else 0
-        except Rejection:
+            return since(newest[0])
+        except Rejection as rejection:
+            log.error("unusable record, reading all", topic=topic, offset=end - 1, reason=str(rejection))
             return 0
 
     async def _end(self, topic: str) -> int:

@@ -75,11 +75,12 @@ class PopulationRecord(Struct, frozen=True, kw_only=True):
 
 
 class ChangeName(Struct, frozen=True):
-    """Which version of which course a change leads to."""
+    """Which version of which course a change leads to, and from which one."""
 
     tenant: str
     course: str
     version: int
+    parent: str
 
 
 class PopulationNotice(Struct, frozen=True):

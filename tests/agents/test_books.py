@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
-from agents import books as module
 from agents import lessons as lessons_module
-from agents.books import KEEP, PopulationBook, TopicBooks
+from agents.books import PopulationBook, TopicBooks
 from agents.calibrate import Calibrate
 from agents.lessons import Ask, Cut, Lessons, full_records
 from agents.ports import Batch
+from agents.tail import KEEP
 from models.population import Population
 from runtime.tasks import cancel_all
 from schemas import topics
@@ -59,6 +60,13 @@ async def started(shared: MemoryShared, *, whole: bool = False) -> TopicBooks:
     return books
 
 
+async def told(shared: MemoryShared) -> PublishedTopics:
+    published = PublishedTopics(shared)
+    await published.tail.start()
+    await published.tail.stop()
+    return published
+
+
 def in_batches(records: list[LogRecord], size: int) -> list[list[LogRecord]]:
     return [records[at : at + size] for at in range(0, len(records), size)]
 
@@ -94,32 +102,9 @@ async def test_a_start_reads_the_last_full_versions_and_holds_what_events_under_
 async def test_a_gateway_that_begins_late_names_the_same_versions() -> None:
     shared = MemoryShared()
     await learn(shared, [responses(10, QUIET), *in_batches(responses(300, BUSY), 20)])
-    books, published = await started(shared), PublishedTopics(shared)
-    await published.tail.start()
-    await published.tail.stop()
+    books, published = await started(shared), await told(shared)
     for course in (BUSY, QUIET):
         assert published.newest_population("default", course) == books.populations.newest("default", course).stamp != (0, "")
-
-
-async def test_a_course_that_nobody_uses_any_more_is_written_again_and_holds_nobody_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "STALE_RECORDS", 100)
-    shared = MemoryShared()
-    await learn(shared, [responses(10, QUIET), *in_batches(responses(1_000, BUSY), 20)])
-    counting = Counting(shared)
-    books, everything = await started(counting), await started(shared, whole=True)
-    written = len(shared.topics[topics.POPULATION])
-    assert counting.read_count < 220 < written
-    for course in (BUSY, QUIET):
-        newest = books.populations.newest("default", course)
-        assert newest.stamp[0] > 0 and newest.stamp == everything.populations.newest("default", course).stamp
-    again = [r for r in shared.topics[topics.POPULATION] if r.key.startswith(b"default/quiet/") and r.key.endswith(b"/full")]
-    assert 1 <= len(again) <= written // 100 + 1
-    published = PublishedTopics(Counting(shared))
-    await published.tail.start()
-    await published.tail.stop()
-    assert published.newest_population("default", QUIET) == everything.populations.newest("default", QUIET).stamp
 
 
 def versions(count: int) -> list[tuple[LogRecord, Population]]:
@@ -136,37 +121,99 @@ def versions(count: int) -> list[tuple[LogRecord, Population]]:
     return found
 
 
-def test_a_version_that_is_not_the_newest_any_more_is_no_place_to_begin() -> None:
-    """Somebody wrote it again while its owner went on."""
-    (first, one), (second, two) = versions(2)
-    book = PopulationBook()
-    ((key, value),) = full_records("default", BUSY, one, 0)
-    for record in (first, second, LogRecord(5_000, key, value)):
-        book.add(record)
-    assert (book.since, book.newest("default", BUSY)) == (0, two)
+async def test_what_comes_late_is_neither_the_newest_nor_a_place_to_begin() -> None:
+    """Somebody who was held up writes an old version whole, or the first one again; the reader does not hold it any more."""
+    made, shared, book = versions(80), MemoryShared(), PopulationBook()
+    ((key, value),) = full_records("default", BUSY, made[9][1], 0)
+    for record in (*[record for record, _ in made], LogRecord(0, key, value), made[0][0]):
+        await shared.append(topics.POPULATION, record.key, record.value)
+        book.add(shared.topics[topics.POPULATION][-1])
+    assert (book.newest("default", BUSY), book.since) == (made[-1][1], 0)
+    assert (await told(shared)).newest_population("default", BUSY) == made[-1][1].stamp
 
 
-def test_what_was_written_twice_is_one_place_to_begin() -> None:
-    ((first, one),) = versions(1)
-    book = PopulationBook()
-    ((key, value),) = full_records("default", BUSY, one, 0)
-    for offset in (1, 2, 3, 4):
-        book.add(first if offset == 1 else LogRecord(offset, key, value))
-    assert book.since == 0
-    book.add(LogRecord(module.STALE_RECORDS + 9, key, value))
-    assert book.since == module.STALE_RECORDS + 9
+async def test_a_gateway_names_only_what_workers_can_build() -> None:
+    """A worker that slept while others went on 70 versions writes a change of a version that nobody holds any more."""
+    shared = MemoryShared()
+    await learn(shared, [responses(20, QUIET)])
+    lessons = Lessons()
+    ten = (await started(shared)).populations.newest("default", QUIET)
+    lessons.answer(Ask(begin=[lessons_module.begun("default", QUIET, ten)]))
+    (pending,) = lessons.answer(Ask(values=[record.value for record in responses(24, QUIET)[22:]]))
+    await learn(shared, [responses(160, QUIET)])
+    for key, value in pending.records:
+        await shared.append(topics.POPULATION, key, value)
+    books, published = await started(shared), await told(shared)
+    assert books.populations.newest("default", QUIET).stamp[0] == 80
+    assert published.newest_population("default", QUIET) == books.populations.newest("default", QUIET).stamp
 
 
 def test_half_a_version_is_no_place_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    ((first, one),) = versions(1)
+    ((_, one),) = versions(1)
     monkeypatch.setattr(lessons_module, "CELLS_A_PIECE", 5)
-    pieces = full_records("default", BUSY, one, 0)
-    book = PopulationBook()
-    book.add(first)
+    pieces, book = full_records("default", BUSY, one, 0), PopulationBook()
+    assert len(pieces) > 2
     for number, (key, value) in enumerate(pieces):
-        assert (book.since, len(pieces) > 2) == (0, True)
+        assert (book.since, book.newest("default", BUSY).stamp) == (0, (0, ""))
         book.add(LogRecord(5_000 + number, key, value))
-    assert book.since == 5_000
+    assert (book.since, book.newest("default", BUSY)) == (5_000, one)
+
+
+async def test_a_first_read_that_brings_nothing_is_repeated() -> None:
+    """A new consumer may need longer to connect than one read waits."""
+
+    class Slow(Counting):
+        asked = 0
+
+        async def read(self, topic: str, start: int, wait_seconds: float) -> tuple[Sequence[LogRecord], int]:
+            self.asked += topic == topics.POPULATION
+            return ([], start) if self.asked == 1 else await super().read(topic, start, wait_seconds)
+
+    shared = MemoryShared()
+    await learn(shared, in_batches(responses(1_000, BUSY), 20))
+    slow = Slow(shared)
+    assert (await started(slow)).populations.newest("default", BUSY).stamp[0] == 500
+    assert slow.read_count < 110
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_who_begins_late_knows_what_who_read_everything_knows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three writers whose books lag, of which some go on after another took over their course, or write a record twice."""
+    monkeypatch.setattr(lessons_module, "FULL_EVERY", 4)
+    random, topic = Random(seed), list[LogRecord]()
+    courses = ("a", "b")[: 1 + seed % 2]
+    pools = {course: responses(400, course) for course in courses}
+    books, lessons = [PopulationBook() for _ in range(3)], [Lessons() for _ in range(3)]
+    read, next_response = [0, 0, 0], dict.fromkeys(courses, 0)
+    begun: set[tuple[int, str]] = set()
+    began_late = 0
+    for _ in range(150):
+        writer, course = random.randrange(3), random.choice(courses)
+        if random.random() < 0.3 or (writer, course) not in begun:  # else it may not know that others went on: a fork
+            for record in topic[read[writer] :]:
+                books[writer].add(record)
+            read[writer] = len(topic)
+            start = lessons_module.begun("default", course, books[writer].newest("default", course))
+            lessons[writer].answer(Ask(begin=[start]))
+            begun.add((writer, course))
+        value = pools[course][next_response[course]].value
+        next_response[course] += 1
+        for cut in lessons[writer].answer(Ask(values=[value], cut=True, since=books[writer].since)):
+            for key, value in cut.records * random.choice((1, 1, 1, 2)):
+                topic.append(LogRecord(len(topic), key, value))
+                books[writer].add(LogRecord(-1, key, value))
+        since = decode_population(topic[-1].value).since
+        began_late += since > 0
+        shared, whole, late = MemoryShared(), PopulationBook(), PopulationBook()
+        for record in topic:
+            whole.add(record)
+        for record in topic[since:]:
+            late.add(record)
+        shared.topics[topics.POPULATION] = topic
+        named = (await told(shared)).newest_population("default", course)
+        assert late.newest("default", course) == whole.newest("default", course)
+        assert late.version("default", course, named) is not None
+    assert began_late > 30
 
 
 async def test_records_that_do_not_say_where_to_begin_are_all_read() -> None:
