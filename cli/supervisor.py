@@ -68,17 +68,17 @@ class Supervisor:
         return child
 
     def tend(self) -> None:
-        """Start again what died; a child that keeps dying is started ever more slowly."""
+        """Start again what died; a child that keeps dying is started ever more slowly, one that was told to stop at once."""
         for child in self.children:
             if child.process is None:
                 continue
             if child.process.poll() is None:
                 continue
-            pause = 0.1 * 2 ** min(child.deaths, 7)
-            if time.monotonic() - child.started < pause:
+            lived, told = time.monotonic() - child.started, child.process.returncode == 0
+            pause = 0.1 * 2 ** min(0 if told else child.deaths, 7)
+            if lived < pause:
                 continue
-            lived = time.monotonic() - child.started > LIVED_SECONDS or child.process.returncode == 0
-            child.deaths = 0 if lived else child.deaths + 1
+            child.deaths = 0 if told or lived > LIVED_SECONDS else child.deaths + 1
             log.warning("process died, starting it again", process=child.name, status=child.process.returncode)
             child.start()
 

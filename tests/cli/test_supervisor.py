@@ -94,6 +94,20 @@ def test_who_keeps_dying_is_started_ever_more_slowly_and_who_was_told_to_stop_is
     assert good.deaths == 0
 
 
+def test_who_died_often_and_is_then_told_to_stop_is_started_at_once(tmp_path: Path, supervisor: Supervisor) -> None:
+    part = Child("part", {"PART": "one"}, prelude=partial(stopped_cleanly, tmp_path / "said"))
+    part.start()
+    part.deaths = 7  # as after kills in a row
+    supervisor.children.append(part)
+    until(lambda: len(lines(tmp_path / "said")) == 1)
+    before = part.process
+    assert before is not None
+    before.terminate()
+    until(lambda: before.poll() == 0 and time.monotonic() - part.started > 0.1)
+    supervisor.tend()
+    assert part.process is not before and part.deaths == 0
+
+
 def stopped_cleanly(said: Path) -> None:
     """A part that ends with status 0 when it is told to stop."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
