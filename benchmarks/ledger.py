@@ -16,7 +16,6 @@ from typing import Any
 
 import structlog
 
-from benchmarks import service_plots
 from benchmarks.asked import brokers, number, number_from
 from runtime.logging import set_up_logging
 from tests.faults import disk
@@ -71,6 +70,9 @@ def main() -> int:
                 for name in ("lost", "double", "phantom", "gaps", "conflicts", "rows_differ", "evidence_findings")
             )
             print(json.dumps({broker: found}), flush=True)
+            # Processes of the service load this module, too, whenever one is started again: they need no plots.
+            from benchmarks import service_plots
+
             service_plots.recoveries(found, RESULTS / f"ledger-{broker}.png")
             report = report | found | {"broker": broker} if len(asked) == 1 else report | {broker: found}
         print("Planting bugs in the agents' code, one at a time ...", flush=True)
