@@ -165,8 +165,11 @@ def _add_wishes(view: View, factors: list[float]) -> None:
 
 def factor_of(view: View, entry: Entry) -> float:
     """What all skills of a segment share: time, boredom, the author's priority, its quality."""
-    seen = view.row.segments.get(entry.key, 0) & SEEN_MASK
-    return view.learned.rates[entry.place] / expected_minutes(view.row, 1.0) * SEEN_DISCOUNT[seen]
+    return _factor(view.learned.rates[entry.place], expected_minutes(view.row, 1.0), view.row.segments.get(entry.key, 0))
+
+
+def _factor(rate: float, minutes: float, state: int) -> float:
+    return rate / minutes * SEEN_DISCOUNT[state & SEEN_MASK]
 
 
 def _worth(view: View) -> list[float]:
@@ -178,8 +181,7 @@ def _worth(view: View) -> list[float]:
     for key, state in view.row.segments.items():
         entry = by_key.get(key)
         if entry is not None:
-            place = entry.place
-            worth[place] = wholes[place] * (rates[place] / minutes * SEEN_DISCOUNT[state & SEEN_MASK])
+            worth[entry.place] = wholes[entry.place] * _factor(rates[entry.place], minutes, state)
     return worth
 
 

@@ -71,6 +71,12 @@ class Calibrating:
         """Until so many responses were learned."""
         await until(lambda: sum(len(asked.values) for asked in self.answered) == count)
 
+    async def learn_and_forget(self, agent: Calibrate, ack: Callable[[], None]) -> None:
+        """Learn 20 responses, and forget them before they are published: partitions moved."""
+        agent.offer(Batch(responses(20), ack))
+        await self.until_learned(20)
+        agent.forget()
+
     @asynccontextmanager
     async def lessons(self) -> AsyncIterator[Callable[[Ask], Awaitable[list[Cut]]]]:
         if self.where == "beside":
@@ -129,9 +135,7 @@ async def test_what_was_learned_before_partitions_moved_is_not_published(
     monkeypatch.setattr(module, "EVERY_SECONDS", 1_000.0)
     shared, acked = MemoryShared(), []
     async with calibrating(shared) as (agent, _):
-        agent.offer(Batch(responses(20), lambda: acked.append("tiny")))
-        await calibrating.until_learned(20)
-        agent.forget()
+        await calibrating.learn_and_forget(agent, lambda: acked.append("tiny"))
         agent.offer(Batch(responses(5, "other"), lambda: acked.append("other")))
         await calibrating.until_learned(25)
         await agent.stop()
@@ -146,9 +150,7 @@ async def test_nothing_is_published_between_forgetting_and_the_next_response(
     monkeypatch.setattr(module, "EVERY_SECONDS", 1_000.0)
     shared, acked = MemoryShared(), []
     async with calibrating(shared) as (agent, _):
-        agent.offer(Batch(responses(20), lambda: acked.append("tiny")))
-        await calibrating.until_learned(20)
-        agent.forget()
+        await calibrating.learn_and_forget(agent, lambda: acked.append("tiny"))
         await agent.stop()
         await until(calibrating.running.done)
     assert (acked, every_delta(shared)) == ([], [])
