@@ -29,7 +29,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 8
+ENGINE = 9
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -137,11 +137,10 @@ def _hear(row: Row, told: _Told) -> None:
     told.answer = Response(event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints)
     if segment is not None:
         view = View(row, told.course, told.population, max(told.at_ms, row.last_at_ms))
-        weights = [segment.skills.get(name, 1.0) for name in skills]
-        told.answer = told.answer._replace(
-            weights=weights, below=view.learned.middle - segment.difficulty, steep=view.learned.steep,
-            beliefs=_beliefs(view, skills),
-        )  # fmt: skip
+        weights, beliefs = [segment.skills.get(name, 1.0) for name in skills], _beliefs(view, skills)
+        below, steep = view.learned.middle - segment.difficulty, view.learned.steep
+        taught = [weight * view.fit(each, steep * below) for weight, each in zip(weights, beliefs, strict=True)]
+        told.answer = told.answer._replace(weights=weights, below=below, steep=steep, beliefs=beliefs, taught=taught)
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)

@@ -1,7 +1,7 @@
 """How well a learner knows a skill they practise: how likely each of six levels is, a hidden Markov model.
 
     right at a level:  GUESSED + (MOST - GUESSED) / (1 + e^-(STEEP level + easier))
-    after a try:       the level stays, or climbs one or more steps (STAYED, CLIMBED)
+    after a try:       the level stays, or climbs one or more steps (STAYED, CLIMBED), as far as the try may have taught
     easier:            how steep the course's levels are x how far the item is below their middle (models.levels)
 
 An answer changes the belief by Bayes' rule; then the try itself may have taught. An item of several skills draws on each as
@@ -80,18 +80,18 @@ def rise(known: bytes, tries: int) -> float:
     return _mean(_levels(known), RISES[tries])
 
 
-def heard(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: Six,
+def heard(beliefs: Sequence[bytes], weights: Sequence[float], taught: Sequence[float], correct: bool, right: Six,
           damping: float = 1.0) -> list[bytes]:  # fmt: skip
     """Beliefs about the skills of an item after an answer to it. `weights`, above 0 and at most 1: how much the item draws
-    on each skill, and how far the try may have taught it. `right`: its chances at each level. `damping`, 0 to 1: how much
-    the answer says at all."""
+    on each skill. `taught`, 0 to 1: how far the try may have taught each. `right`: the chances of a right answer at each
+    level. `damping`, 0 to 1: how much the answer says at all."""
     whole = total(weights)
     means = [mastery(known, right) for known in beliefs]
     expected = total(map(mul, weights, means)) / whole
     after: list[bytes] = []
-    for known, weight, mean in zip(beliefs, weights, means, strict=True):
+    for known, weight, learned, mean in zip(beliefs, weights, taught, means, strict=True):
         share = damping * weight / whole
-        after.append(_climbed(_weighed(known, right, correct, expected - share * mean, share), weight))
+        after.append(_climbed(_weighed(known, right, correct, expected - share * mean, share), learned))
     return after
 
 

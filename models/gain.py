@@ -8,7 +8,7 @@ Mastery is the probability of answering a typical item of the skill right. How f
 it is what models.belief says of the levels at which the learner may be; of what was forgotten each try brings back BACK of
 the rest. Growth: where levels mean anything, who knows next to nothing of a skill gains less of it, up to GROWN. Readiness
 is how far the skills are known that this one builds on; ahead counts those that build on it (1 + .25 for each). A segment
-fits who answers about two in three of its questions right; who wants to go slower is given easier ones. How deep that cuts
+fits who answers about five in eight of its questions right; who wants to go slower is given easier ones. How deep that cuts
 depends on whether the author's levels mean anything (models.levels). Wanted is what goal and work context ask for. Quality
 is the population's. The factors are those of the policy page of the design.
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 from math import log
 from typing import Final, NamedTuple
 
+from models import belief
 from models.belief import MOST_TRIES, rise
 from models.mastery import Standing, standing
 from models.plan import Entry, Learned, Plan, learned_of, plan_of
@@ -31,8 +32,9 @@ from schemas.course import Course, Segment
 SEEN_DISCOUNT: Final = [0.85**seen for seen in range(SEEN_MASK + 1)]
 GOAL: Final = 1.5
 CONTEXT: Final = 1.5
-FITTING_BY_PACE: Final = [0.75, 1.5, 0.0]
-"""The logit of a right answer that fits best: as it is, slower, faster."""
+FITTING_BY_PACE: Final = [0.3, 1.4, -0.3]
+"""How far an ability is best above a level, in logits: as it is, slower, faster. With guesses and slips (models.belief)
+.62, .8 and .5 of the answers are right then."""
 
 GUESSED: Final = 0.25
 DONE: Final = 0.9
@@ -78,6 +80,14 @@ class View:
     def known(self, skill: str) -> float:
         """Mastery as a share of the way from guessing to done."""
         return _share(self.mastery(skill))
+
+    def fit(self, known: bytes, easier: float) -> float:
+        """How far a question that adds `easier` to the logit of a typical one teaches who is believed to know its skill so:
+        as in the score, at the usual pace."""
+        if self.learned.trust == 0.0:
+            return 1.0
+        ability = _ability(belief.mastery(known, self.learned.effects.right))
+        return _fit(ability - FITTING_BY_PACE[0] + easier, UNFIT * self.learned.trust)
 
     @property
     def standing(self) -> Standing:
@@ -138,11 +148,14 @@ def _fits(view: View) -> list[float]:
     if depth == 0.0:
         return [1.0] * len(view.plan.pairs)
     fitting: float = FITTING_BY_PACE[view.row.pace_choice]
-    away = [_logit(mastery) - fitting for mastery in view.masteries]
+    away = [_ability(mastery) - fitting for mastery in view.masteries]
     return [
-        1.0 - depth * (1.0 - bell(away[pair.skill] + easier))
-        for pair, easier in zip(view.plan.pairs, view.learned.easier, strict=True)
+        _fit(away[pair.skill] + easier, depth) for pair, easier in zip(view.plan.pairs, view.learned.easier, strict=True)
     ]
+
+
+def _fit(away: float, depth: float) -> float:
+    return 1.0 - depth * (1.0 - bell(away))
 
 
 def _readiness(known: list[float], bases: list[int]) -> float:
@@ -196,9 +209,11 @@ def _share(mastery: float) -> float:
     return 0.0 if mastery <= GUESSED else 1.0 if mastery >= DONE else (mastery - GUESSED) / (DONE - GUESSED)
 
 
-def _logit(mastery: float) -> float:
-    mastery = SURE if mastery < SURE else 1.0 - SURE if mastery > 1.0 - SURE else mastery
-    return log(mastery / (1.0 - mastery))
+def _ability(mastery: float) -> float:
+    """The logit of a right answer to a typical item, had nobody guessed or slipped: what levels are steps of."""
+    share = (mastery - belief.GUESSED) / (belief.MOST - belief.GUESSED)
+    share = SURE if share < SURE else 1.0 - SURE if share > 1.0 - SURE else share
+    return log(share / (1.0 - share))
 
 
 def bell(away: float) -> float:

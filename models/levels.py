@@ -2,7 +2,7 @@
 
 What items add to the logit is set against the difficulty of their segments by least squares (ridge towards LEVEL_PRIOR),
 items counting by how well the population knows them. Where the slope is STEEP levels are trusted wholly, from FLAT on
-not at all, nor where a course has one level only.
+not at all, nor where a course has one level only. Where no item is listed nothing can tell: levels are half trusted.
 
 That slope is too flat where it matters: who is asked an item was chosen for it. It says whether levels mean anything; how
 steep they are where they do is learned beside beliefs, which know what was chosen (models.belief.pull).
@@ -20,6 +20,8 @@ PRIOR_WEIGHT: Final = 0.1
 STEEP: Final = -1.5
 FLAT: Final = -0.75
 TYPICAL_PRIOR: Final = 5.0
+UNTOLD: Final = 0.5
+"""How far levels are trusted where no item is listed."""
 
 
 class Levels(NamedTuple):
@@ -36,12 +38,14 @@ def levels_of(course: Course, population: Population) -> Levels:
     """What a version of the population says of a course's levels. Sums are running sums, in the authored order."""
     known: list[tuple[float, float, float]] = []
     weights = level = effect = whole = 0.0
+    listed = False
     easiest = hardest = course.segments[0].difficulty if course.segments else 0.0
     for segment in course.segments:
         difficulty = segment.difficulty
         whole += difficulty
         easiest, hardest = min(easiest, difficulty), max(hardest, difficulty)
         for item in segment.items:
+            listed = True
             values = population.item(item.id)
             weight = 1.0 - values[1] / NEW_ITEM[1]
             if weight > 0.0:
@@ -60,4 +64,4 @@ def levels_of(course: Course, population: Population) -> Levels:
     slope = together / spread
     trust = 0.0 if hardest == easiest else max(0.0, min(1.0, (slope - FLAT) / (STEEP - FLAT)))
     typical = effect * weights / (weights + TYPICAL_PRIOR) + slope * (middle - level) if weights > 0.0 else 0.0
-    return Levels(slope, trust, middle, typical)
+    return Levels(slope, trust if listed else UNTOLD * trust, middle, typical)

@@ -17,8 +17,8 @@ class Response(NamedTuple):
     """One answer to one item. `at_ms` is when it was complete, UNKNOWN when nobody told.
 
     What only a course can say: the skills' `weights`, how far the item's difficulty is `below` the course's middle (-1 to
-    1), how `steep` levels are, and `beliefs`, what is believed of each skill before the answer (models.belief). Without a
-    course nothing is believed.
+    1), how `steep` levels are, and of each skill `beliefs`, what is believed of it before the answer, and how far the try
+    may have `taught` it (models.belief). Without a course nothing is believed.
     """
 
     item: str
@@ -32,6 +32,7 @@ class Response(NamedTuple):
     below: float = 0.0
     steep: float = 0.0
     beliefs: Sequence[bytes] = ()
+    taught: Sequence[float] = ()
 
     @property
     def shown_ms(self) -> int:
@@ -70,7 +71,7 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
 def _believe(row: Row, response: Response, damping: float) -> tuple[float, float]:
     """Let the answer count for what is believed of its skills. Returns what it says of how steep levels are."""
     right = belief.chances(response.steep * response.below)
-    after = belief.heard(response.beliefs, response.weights, response.correct, right, damping)
+    after = belief.heard(response.beliefs, response.weights, response.taught, response.correct, right, damping)
     for name, known in zip(response.skills, after, strict=True):
         row.skills.touch(hash32(name)).known = known
     return belief.pull(response.beliefs, response.weights, response.correct, right, response.below)

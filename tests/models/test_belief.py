@@ -17,15 +17,17 @@ beliefs = st.lists(st.floats(0.001, 1.0), min_size=LEVELS, max_size=LEVELS).map(
 RIGHT = chances(0.0)
 
 
-@given(beliefs, eases, st.booleans(), st.floats(0.1, 1.0), parts)
-def test_a_belief_never_rules_a_level_out(known: bytes, easier: float, correct: bool, weight: float, damping: float) -> None:
-    (after,) = heard([known], [weight], correct, chances(easier), damping)
+@given(beliefs, eases, st.booleans(), st.floats(0.1, 1.0), parts, parts)
+def test_a_belief_never_rules_a_level_out(
+    known: bytes, easier: float, correct: bool, weight: float, taught: float, damping: float
+) -> None:
+    (after,) = heard([known], [weight], [taught], correct, chances(easier), damping)
     assert len(after) == LEVELS - 1 and min(_levels(after)) >= 1.0 and 0.18 <= mastery(after, RIGHT) <= 0.95
 
 
 @given(beliefs, eases)
 def test_who_answers_right_is_believed_to_know_more_than_who_answers_wrong(known: bytes, easier: float) -> None:
-    right, wrong = (mastery(heard([known], [1.0], correct, chances(easier))[0], RIGHT) for correct in (True, False))
+    right, wrong = (mastery(heard([known], [1.0], [1.0], correct, chances(easier))[0], RIGHT) for correct in (True, False))
     assert right >= wrong
 
 
@@ -40,16 +42,24 @@ def test_a_belief_starts_anywhere() -> None:
 
 @given(st.floats(0.5, 0.85), st.floats(-1.0, 1.0), st.floats(-1.0, 1.0))
 def test_more_was_shown_by_a_right_answer_to_a_harder_item(mastered: float, one: float, other: float) -> None:
-    harder, easier = (heard([start(mastered)], [1.0], True, chances(each))[0] for each in sorted((one, other)))
+    harder, easier = (heard([start(mastered)], [1.0], [1.0], True, chances(each))[0] for each in sorted((one, other)))
     assert mastery(harder, RIGHT) >= mastery(easier, RIGHT) - 0.02
 
 
 def test_a_rapid_guess_says_little_and_an_item_of_two_skills_most_of_the_heavier() -> None:
     known = start(0.5)
-    (whole,), (guessed,) = heard([known], [1.0], False, RIGHT), heard([known], [1.0], False, RIGHT, 0.3)
+    (whole,), (guessed,) = heard([known], [1.0], [1.0], False, RIGHT), heard([known], [1.0], [1.0], False, RIGHT, 0.3)
     assert mastery(whole, RIGHT) < mastery(guessed, RIGHT)
-    heavy, light = heard([known, known], [1.0, 0.2], False, RIGHT)
+    heavy, light = heard([known, known], [1.0, 0.2], [1.0, 0.2], False, RIGHT)
     assert mastery(heavy, RIGHT) < mastery(light, RIGHT)
+
+
+@given(beliefs, eases, st.booleans())
+def test_the_more_a_try_may_have_taught_the_more_is_believed_known(known: bytes, easier: float, correct: bool) -> None:
+    nothing, half, all_of_it = (
+        mastery(heard([known], [1.0], [taught], correct, chances(easier))[0], RIGHT) for taught in (0.0, 0.5, 1.0)
+    )
+    assert nothing <= half + 0.01 and half <= all_of_it + 0.01, "but for rounding"
 
 
 def test_it_is_calibrated_where_learners_are_as_it_assumes() -> None:
@@ -65,7 +75,7 @@ def test_it_is_calibrated_where_learners_are_as_it_assumes() -> None:
             correct = chance.random() < each[level]
             bin_ = min(3, int((p - 0.18) / 0.2))
             told[bin_], came[bin_], counts[bin_] = told[bin_] + p, came[bin_] + correct, counts[bin_] + 1
-            (known,) = heard([known], [1.0], correct, each)
+            (known,) = heard([known], [1.0], [1.0], correct, each)
             up = [STAYED, *CLIMBED[: LEVELS - 1 - level]]
             level += chance.choices(range(len(up)), up)[0]
     for expected, right, count in zip(told, came, counts, strict=True):

@@ -102,6 +102,7 @@ responses = st.lists(
         below=st.floats(-1.0, 1.0),
         steep=st.floats(0.0, 12.0),
         beliefs=st.just(()),
+        taught=st.just(()),
     ),
     max_size=20,
 )
@@ -111,7 +112,7 @@ def believing(row: Row, response: Response) -> Response:
     """A response with what a course says of it."""
     known = [state.known for state in states_of(row, response.skills)]
     beliefs = [belief.start(0.4) if each == NO_BELIEF else each for each in known]
-    return response._replace(weights=[1.0, 0.4][: len(known)], beliefs=beliefs)
+    return response._replace(weights=[1.0, 0.4][: len(known)], beliefs=beliefs, taught=[0.7, 0.1][: len(known)])
 
 
 def lived(history: list[Response]) -> tuple[Row, Population]:

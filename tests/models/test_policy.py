@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.belief import start
+from models.belief import GUESSED, MOST, start
 from models.control import Obeyed
 from models.features import NAMES
 from models.gain import FITS, FITTING_BY_PACE, View, bell, score
@@ -29,6 +29,11 @@ COURSE = course()
 
 def view(given: Course = COURSE, **fields: Any) -> View:
     return View(Row(seq=1, **fields), given, Population.empty(), -1)
+
+
+def ability(mastery: float) -> float:
+    """Where a learner with this mastery stands among levels, by models.belief."""
+    return math.log((mastery - GUESSED) / (MOST - mastery))
 
 
 def chosen(place: View, times: int = 400) -> list[Choice]:
@@ -191,9 +196,8 @@ def test_more_is_gained_at_the_level_that_fits() -> None:
     place = view(course(segments=segments), theta=0.6)
     worth = place.worth
     fitting = max(range(11), key=worth.__getitem__)
-    mastery = place.mastery("a")
-    logit = math.log(mastery / (1 - mastery)) - STEEPNESS[0] * (fitting / 10 - 0.5)
-    assert abs(logit - FITTING_BY_PACE[0]) <= 0.5 * 0.1 * STEEPNESS[0]
+    away = ability(place.mastery("a")) - STEEPNESS[0] * (fitting / 10 - 0.5)
+    assert abs(away - FITTING_BY_PACE[0]) <= 0.5 * 0.1 * STEEPNESS[0]
     assert worth == sorted(worth[: fitting + 1]) + sorted(worth[fitting + 1 :], reverse=True)
     for away in (-2.0, -0.7, -0.35, 0.0, 0.1, 0.6, 1.1):
         assert math.isclose(bell(away), math.exp(-((away / FITS) ** 2)), abs_tol=0.07)
@@ -235,6 +239,28 @@ def test_levels_are_trusted_until_answers_say_that_they_mean_nothing() -> None:
     assert flat.trust == 0.0 and -0.15 < flat.slope < 0.0
     assert levels_of(made, levelled(2.0)[1]).trust == 0.0, "harder levels that are answered better are no levels"
     assert levels_of(course(), Population.empty()).trust == 0.0, "one level is none"
+    unlisted = course(segments=[{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 4} for n in range(5)])
+    assert levels_of(unlisted, population).trust == 0.5, "no item can tell"
+
+
+def test_a_try_teaches_as_far_as_it_fits() -> None:
+    segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 4, "items": [{"id": f"i{n}"}]} for n in range(5)]
+    place, known = view(course(segments=segments)), start(0.6)
+    fits = [place.fit(known, easier) for easier in (-4.0, -1.5, 0.0, 1.5, 4.0)]
+    assert max(fits) == fits[2] and fits[2] > 0.9 and fits[0] < fits[1] and fits[4] < fits[3] and min(fits) < 0.11
+    assert view(COURSE).fit(known, -4.0) == 1.0, "one level means nothing"
+
+
+def test_whoever_only_guesses_is_given_what_is_easiest() -> None:
+    """The chance of a guess is no sign of ability: levels well below the learner's guesses still fit."""
+    segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 10} for n in range(11)]
+    row, given = Row(), course(segments=segments)
+    state = row.skills.touch(hash32("a"))
+    state.tries, state.known = 1, bytes([1, 1, 1, 1, 1])
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={}, skills={},
+                              watermark={}, responses=60, steepness=[6.0, 50.0])  # fmt: skip
+    place = View(row, given, Population.empty().apply(change, "x"), -1)
+    assert 0.18 < place.mastery("a") < 0.25 and max(range(11), key=place.worth.__getitem__) == 0
 
 
 def test_levels_without_meaning_change_no_gain() -> None:
@@ -312,7 +338,6 @@ def test_the_level_that_fits_is_as_far_as_levels_are_steep() -> None:
         change = PopulationChange(tenant="t", course="c", version=int(steep), parent="", weights=[], gradients=[], items={},
                                   skills={}, watermark={}, responses=60, steepness=[steep, 50.0])  # fmt: skip
         place = View(row, given, Population.empty().apply(change, "x"), -1)
-        mastery = place.mastery("a")
-        higher = (math.log(mastery / (1 - mastery)) - FITTING_BY_PACE[0]) / steep
+        higher = (ability(place.mastery("a")) - FITTING_BY_PACE[0]) / steep
         fitting = max(range(11), key=place.worth.__getitem__)
         assert higher > 0.0 and abs(fitting / 10 - 0.5 - higher) <= 0.05 + 1e-9
