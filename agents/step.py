@@ -137,18 +137,19 @@ def _hear(row: Row, told: _Told) -> None:
     told.answer = Response(event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints)
     if segment is not None:
         view = View(row, told.course, told.population, max(told.at_ms, row.last_at_ms))
-        weights, beliefs = [segment.skills.get(name, 1.0) for name in skills], _beliefs(view, skills)
+        known = [state.known for state in states_of(row, skills)]
+        weights, beliefs = [segment.skills.get(name, 1.0) for name in skills], _beliefs(view, skills, known)
         below, steep = view.learned.middle - segment.difficulty, view.learned.steep
         taught = [weight * view.fit(each, steep * below) for weight, each in zip(weights, beliefs, strict=True)]
-        told.answer = told.answer._replace(weights=weights, below=below, steep=steep, beliefs=beliefs, taught=taught)
+        told.answer = told.answer._replace(weights=weights, below=below, steep=steep, beliefs=beliefs, taught=taught,
+                                            first=all(each == NO_BELIEF for each in known))  # fmt: skip
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)
 
 
-def _beliefs(view: View, skills: list[str]) -> list[bytes]:
-    """What is believed of each skill: as the row has it, or as a belief starts."""
-    known = [state.known for state in states_of(view.row, skills)]
+def _beliefs(view: View, skills: list[str], known: list[bytes]) -> list[bytes]:
+    """What is believed of each skill: as the row has it (`known`), or as a belief starts."""
     return [view.believed(name) if each == NO_BELIEF else each for name, each in zip(skills, known, strict=True)]
 
 

@@ -96,16 +96,16 @@ def heard(beliefs: Sequence[bytes], weights: Sequence[float], taught: Sequence[f
 
 
 def pull(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, right: Six,
-         below: float) -> tuple[float, float]:  # fmt: skip
-    """What an answer says of how steep levels are: the slope of its log likelihood, and its Fisher information. `below`: how
-    far the item's difficulty is below the course's middle, -1 to 1."""
+         below: float) -> tuple[float, tuple[float, float]]:  # fmt: skip
+    """How likely a right answer was, and what the answer says of how steep levels are: the slope of its log likelihood, and
+    its Fisher information. `below`: how far the item's difficulty is below the course's middle, -1 to 1."""
     whole, expected, moved = total(weights), 0.0, 0.0
     each = _six([(chance - GUESSED) * (MOST - chance) / (MOST - GUESSED) for chance in right])
     for known, weight in zip(beliefs, weights, strict=True):
         expected += weight / whole * mastery(known, right)
         moved += weight / whole * mastery(known, each) * below
     variance = expected * (1.0 - expected)
-    return (correct - expected) * moved / variance, moved * moved / variance
+    return expected, ((correct - expected) * moved / variance, moved * moved / variance)
 
 
 def _weighed(known: bytes, right: Six, correct: bool, others: float, share: float) -> list[float]:

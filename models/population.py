@@ -30,6 +30,8 @@ NEW_SEGMENT: SegmentValues = (0, 0)
 NO_PASSES: PassValues = (0, 0)
 STEEPNESS: Final = (2.0, 2.0)
 """How steep levels are before anything is known, and how much information that is worth."""
+NEWNESS: Final = (0.0, 4.0)
+"""The same of what is added to the logit of a skill not practised yet."""
 
 CELL_RATES = (SLOW, QUICK)
 
@@ -69,8 +71,8 @@ class Population:
     """One version. `stamp` is (number, hash); (0, "") is the empty prior.
 
     `losses` is the log loss of each of CELL_RATES so far. `steepness` says how steep levels are, in logits from the easiest
-    to the hardest possible, and how much information there is about it. `bins` has the effects of the cells without a name,
-    by kind and value.
+    to the hardest possible, and how much information there is about it; `newness` the same of what is added to the logit of
+    a skill not practised yet. `bins` has the effects of the cells without a name, by kind and value.
     """
 
     stamp: tuple[int, str]
@@ -86,6 +88,7 @@ class Population:
     segments: Table[str, SegmentValues]
     passes: Table[str, PassValues]
     steepness: tuple[float, ...]
+    newness: tuple[float, ...]
 
     @classmethod
     def empty(cls) -> Population:
@@ -93,7 +96,7 @@ class Population:
         zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
         none: Table[int, CellValues] = Table({}, {})
         return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
-                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS)  # fmt: skip
+                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS)  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
@@ -117,6 +120,7 @@ class Population:
             self.segments.replace(change.segments) if change.segments else self.segments,
             self.passes.replace(change.passes) if change.passes else self.passes,
             tuple(change.steepness) or self.steepness,
+            tuple(change.newness) or self.newness,
         )
 
     def item(self, name: str) -> ItemValues:
@@ -167,6 +171,7 @@ def full_change(tenant: str, course: str, version: Population, parent: str = "")
         segments=version.segments.whole(),
         passes=version.passes.whole(),
         steepness=list(version.steepness),
+        newness=list(version.newness),
         watermark=dict(version.watermark),
         responses=version.responses,
     )

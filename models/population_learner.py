@@ -33,12 +33,35 @@ from schemas.population import (
 )
 
 MOST_STEEP: Final = 12.0
+MOST_NEW: Final = 2.0
 LEAST_VARIANCE: Final = 0.002
 LEARNING_RATE: Final = 0.05
 TIME_RATE: Final = 0.05
 MAX_EFFECT: Final = 8.0
 MAX_ITEMS: Final = 100_000
 """Items and segments of a course beyond these are not learned: whoever names them without end must not fill every worker."""
+
+
+class Newton:
+    """One number, with the information about it, that each version moves by one step of Newton's method within bounds."""
+
+    __slots__ = ("_highest", "_information", "_lowest", "_slope", "_value")
+
+    def __init__(self, start: tuple[float, ...], lowest: float, highest: float) -> None:
+        self._value, self._information = start
+        self._lowest, self._highest = lowest, highest
+        self._slope = 0.0
+
+    def learn_one(self, said: tuple[float, float]) -> None:
+        """Take what an answer says: slope of its log likelihood, information."""
+        self._slope += said[0]
+        self._information += said[1]
+
+    def cut(self) -> list[float]:
+        """Make the step. Returns the number, and the information about it."""
+        self._value = max(self._lowest, min(self._highest, self._value + self._slope / self._information))
+        self._slope = 0.0
+        return [self._value, self._information]
 
 
 class PopulationLearner:
@@ -57,8 +80,8 @@ class PopulationLearner:
         self._segments: dict[str, SegmentValues] = {}
         self._passes: dict[str, PassValues] = {}
         self._pass_count = len(start.passes.whole())
-        self._pull = 0.0
-        self._information = start.steepness[1]
+        self._steepness = Newton(start.steepness, 0.0, MOST_STEEP)
+        self._newness = Newton(start.newness, -MOST_NEW, MOST_NEW)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -111,8 +134,8 @@ class PopulationLearner:
             return True
         if not response.guessed:
             self._learn_outcome(response)
-            self._pull += response.pull[0]
-            self._information += response.pull[1]
+            self._steepness.learn_one(response.pull)
+            self._newness.learn_one(response.first)
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
         return True
@@ -132,14 +155,14 @@ class PopulationLearner:
             losses=list(self._losses),
             segments=self._segments,
             passes=self._passes,
-            steepness=[self._steeper(), self._information],
+            steepness=self._steepness.cut(),
+            newness=self._newness.cut(),
             watermark=dict(self._watermark),
             responses=self.responses,
         )
         name = change_hash(change)
         self._version = self._version.apply(change, name)
         self._items, self._skills, self._cells, self._segments, self._passes = {}, {}, {}, {}, {}
-        self._pull = 0.0
         return change, name
 
     def _learn_outcome(self, response: LearningRecord) -> None:
@@ -165,11 +188,6 @@ class PopulationLearner:
                 return
             self._pass_count += 1
         self._passes[segment] = (known[0] + answers, known[1] + times)
-
-    def _steeper(self) -> float:
-        """How steep levels are after what was learned since the last version."""
-        steep = self._version.steepness[0] + self._pull / self._information
-        return 0.0 if steep < 0.0 else MOST_STEEP if steep > MOST_STEEP else steep
 
     def _learn_cells(self, response: LearningRecord, z: float) -> float:
         """One step of both rates. Returns what the leading one predicted."""

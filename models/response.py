@@ -18,7 +18,7 @@ class Response(NamedTuple):
 
     What only a course can say: the skills' `weights`, how far the item's difficulty is `below` the course's middle (-1 to
     1), how `steep` levels are, and of each skill `beliefs`, what is believed of it before the answer, and how far the try
-    may have `taught` it (models.belief). Without a course nothing is believed.
+    may have `taught` it (models.belief); whether none was practised before (`first`). Without a course nothing is believed.
     """
 
     item: str
@@ -33,6 +33,7 @@ class Response(NamedTuple):
     steep: float = 0.0
     beliefs: Sequence[bytes] = ()
     taught: Sequence[float] = ()
+    first: bool = False
 
     @property
     def shown_ms(self) -> int:
@@ -42,13 +43,14 @@ class Response(NamedTuple):
 
 class Heard(NamedTuple):
     """What counting a response told: for `predicted` and for calibrate. `pace` is the learner's before it; `pull` is what
-    models.belief has from it of how steep levels are."""
+    models.belief has from it of how steep levels are, `first` of how well skills are known that nobody practised."""
 
     predicted: knowledge.Prediction
     timing: timing.Timing
     skills: list[str]
     pace: float
     pull: tuple[float, float]
+    first: tuple[float, float]
 
 
 def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
@@ -64,12 +66,17 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     )  # fmt: skip
     timing.learn(row, item, timed)
     knowledge.learn(row, predicted, response.item, response.skills, response.correct, at_ms, guessed=timed.guessed)
-    pull = _believe(row, response, GUESS_DAMPING if timed.guessed else 1.0) if response.beliefs else (0.0, 0.0)
-    return Heard(predicted, timed, response.skills, pace, pull)
+    nothing = 0.0, 0.0
+    if not response.beliefs:
+        return Heard(predicted, timed, response.skills, pace, nothing, nothing)
+    expected, pull = _believe(row, response, GUESS_DAMPING if timed.guessed else 1.0)
+    first = (response.correct - expected, expected * (1.0 - expected)) if response.first else nothing
+    return Heard(predicted, timed, response.skills, pace, pull, first)
 
 
-def _believe(row: Row, response: Response, damping: float) -> tuple[float, float]:
-    """Let the answer count for what is believed of its skills. Returns what it says of how steep levels are."""
+def _believe(row: Row, response: Response, damping: float) -> tuple[float, tuple[float, float]]:
+    """Let the answer count for what is believed of its skills. Returns how likely a right one was, and what it says of how
+    steep levels are."""
     right = belief.chances(response.steep * response.below)
     after = belief.heard(response.beliefs, response.weights, response.taught, response.correct, right, damping)
     for name, known in zip(response.skills, after, strict=True):
@@ -120,6 +127,7 @@ def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
         guessed=heard.timing.guessed,
         cells=heard.predicted.cells,
         pull=heard.pull,
+        first=heard.first,
     )
 
 

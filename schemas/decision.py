@@ -107,7 +107,8 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     `features` and `cells` are those of the prediction, `ability` the learner's part of its logit; `log_seconds` the
     natural log of the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
     `rating` (1 to 5; 0: none) makes it no response but a rating of `segment`, `passed` that the segment was completed.
-    `pull` is what the answer says of how steep levels are: slope of the log likelihood, information.
+    `pull` is what the answer says of how steep levels are: slope of the log likelihood, information. `first` is the same of
+    how well skills are known before any practice, from answers to items of such skills.
     """
 
     tenant: str
@@ -129,6 +130,7 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     rating: int = 0
     pull: tuple[float, float] = (0.0, 0.0)
     passed: bool = False
+    first: tuple[float, float] = (0.0, 0.0)
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -39,7 +39,7 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     `weights` and `gradients` (AdaGrad's sums of squares) stand in the order of models.features.NAMES. `watermark` gives
     for each source partition the last interaction that has been learned from. `losses` is the log loss so far of the slow
     and of the quick rate, `steepness` how steep levels are (logits from the easiest to the hardest possible) and the
-    information about it.
+    information about it, `newness` what is added to the logit of a skill not practised yet, and the information about it.
     """
 
     tenant: str
@@ -57,6 +57,7 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     segments: dict[str, SegmentValues] = {}
     passes: dict[str, PassValues] = {}
     steepness: list[float] = []
+    newness: list[float] = []
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):

@@ -112,7 +112,7 @@ def test_how_steep_levels_are_is_found_where_harder_items_are_given_to_who_knows
             below = 0.4 - 0.8 * mastery(known, RIGHT)
             level = chance.choices(range(LEVELS), shares(known))[0]
             correct = chance.random() < chances(5.0 * below)[level]
-            told, more = pull([known], [1.0], correct, chances(steep * below), below)
+            _, (told, more) = pull([known], [1.0], correct, chances(steep * below), below)
             slope, information = slope + told, information + more
         steep += slope / information
     assert 3.5 < steep < 6.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -15,7 +16,7 @@ from models.belief import chances, mastery, start
 from models.entries import NO_BELIEF
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
-from models.population import Population
+from models.population import NEWNESS, Population
 from models.population_learner import PopulationLearner
 from models.row import Row
 from schemas.codec import decode_decision
@@ -132,7 +133,7 @@ def test_predicting_changes_nothing_and_works_before_any_learning() -> None:
 def test_mastery_is_what_the_model_predicts_for_a_typical_item_until_there_is_a_belief(
     history: list[dict[str, Any]], skill: str, believed: bool
 ) -> None:
-    population, row = learned(history), Row.unpack(run(history)[-1].row)
+    population, row = replace(learned(history), newness=NEWNESS), Row.unpack(run(history)[-1].row)
     if believed and skill in "ab":
         row.skills.touch(hash32(skill)).known = known = start(0.3)
         before, after = mastery(known, chances(0.0)), masteries(row, SkillEffects([skill], population), -1)[0]
@@ -227,6 +228,26 @@ def test_an_answer_tells_how_steep_levels_are_only_where_there_are_levels() -> N
     easy, middle, hard = (outcome.learning.pull for outcome in said if outcome.learning is not None)
     assert easy[0] > 0.0 > hard[0] and easy[1] > 0.0 and hard[1] > 0.0, "a right answer to a hard item speaks against levels"
     assert middle == (0.0, 0.0)
+
+
+def test_only_a_first_answer_in_a_skill_tells_how_well_skills_are_known_before_practice() -> None:
+    first = step(None, interaction(1, correct=False), 0, 0, course(), Population.empty())
+    second = step(first.row, interaction(2), 0, 1, course(), Population.empty())
+    assert first.learning is not None and second.learning is not None
+    slope, information = first.learning.first
+    assert -1.0 < slope < 0.0 and math.isclose(information, -slope * (1.0 + slope)), "expected, and did not come"
+    assert second.learning.first == (0.0, 0.0)
+
+
+def test_what_first_answers_told_moves_what_is_not_practised() -> None:
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={}, skills={},
+                              watermark={}, responses=60, newness=[-1.0, 50.0])  # fmt: skip
+    row, learned = Row(), Population.empty().apply(change, "x")
+    state = row.skills.touch(hash32("a"))
+    state.tries, state.known = 1, start(0.6)
+    before, after = (masteries(row, SkillEffects(["a", "b"], each), -1) for each in (Population.empty(), learned))
+    assert before[0] == after[0]
+    assert math.isclose(math.log(after[1] / (1.0 - after[1])), math.log(before[1] / (1.0 - before[1])) - 1.0)
 
 
 def test_a_wrong_answer_to_a_hard_item_shows_less_where_levels_are_steep() -> None:

@@ -38,6 +38,20 @@ def test_a_version_counts_the_answers_of_a_visit_and_how_steep_levels_are() -> N
     assert learner.cut()[0].steepness == [2.375, 8.0], "what was learned before a version is not learned again"
 
 
+def test_a_version_says_how_much_better_skills_are_known_before_any_practice() -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    for number in range(8):
+        learner.learn_one(answer(number, first=(-0.5, 0.25)))
+    learner.learn_one(answer(8, guessed=True, first=(9.0, 9.0)))
+    change, name = learner.cut()
+    version = Population.empty().apply(change, name)
+    assert version.newness == (-4.0 / 6.0, 6.0)
+    assert Population.full(full_change("", "", version), name).newness == version.newness
+    assert PopulationLearner("", "", version).cut()[0].newness == [-4.0 / 6.0, 6.0]
+    learner.learn_one(answer(9, first=(-500.0, 0.0)))
+    assert learner.cut()[0].newness == [-2.0, 6.0], "however wrong it was, within bounds"
+
+
 def test_levels_are_never_steeper_than_anything_nor_upside_down() -> None:
     for pull, end in ((500.0, 12.0), (-500.0, 0.0)):
         learner = PopulationLearner("", "", Population.empty())
