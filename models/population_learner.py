@@ -33,7 +33,8 @@ from schemas.population import (
 )
 
 MOST_STEEP: Final = 12.0
-MOST_NEW: Final = 2.0
+LEAST_NEW: Final = -2.0
+"""Newness never raises: nobody is to skip what others happened to know."""
 LEAST_VARIANCE: Final = 0.002
 LEARNING_RATE: Final = 0.05
 TIME_RATE: Final = 0.05
@@ -81,7 +82,7 @@ class PopulationLearner:
         self._passes: dict[str, PassValues] = {}
         self._pass_count = len(start.passes.whole())
         self._steepness = Newton(start.steepness, 0.0, MOST_STEEP)
-        self._newness = Newton(start.newness, -MOST_NEW, MOST_NEW)
+        self._newness = Newton(start.newness, LEAST_NEW, 0.0)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)

@@ -50,6 +50,8 @@ def test_a_version_says_how_much_better_skills_are_known_before_any_practice() -
     assert PopulationLearner("", "", version).cut()[0].newness == [-4.0 / 6.0, 6.0]
     learner.learn_one(answer(9, first=(-500.0, 0.0)))
     assert learner.cut()[0].newness == [-2.0, 6.0], "however wrong it was, within bounds"
+    learner.learn_one(answer(10, first=(500.0, 0.0)))
+    assert learner.cut()[0].newness == [0.0, 6.0], "what some happened to know is not what all know"
 
 
 def test_levels_are_never_steeper_than_anything_nor_upside_down() -> None:
