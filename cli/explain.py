@@ -74,7 +74,9 @@ def _parts(view: View, skill: str) -> list[Term]:
     """What a mastery is made of, largest first."""
     (state,) = states_of(view.row, [skill])
     if state.known == NO_BELIEF:
-        return terms(view.row, view.population, None, [skill], view.now_ms, view.learned.effects.typical)
+        effects = view.learned.effects
+        newness = 0.0 if state.tries else effects.newness
+        return terms(view.row, view.population, None, [skill], view.now_ms, effects.typical, newness)
     levels = [Term(f"level {place} of {LEVELS}", share) for place, share in enumerate(shares(state.known), 1)]
     return sorted(levels, key=lambda level: -level.value)
 

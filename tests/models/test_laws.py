@@ -19,6 +19,7 @@ from models.mastery import SkillEffects, masteries
 from models.population import NEWNESS, Population
 from models.population_learner import PopulationLearner
 from models.row import Row
+from models.terms import terms
 from schemas.codec import decode_decision
 from schemas.decision import Decision, LearningRecord
 from schemas.ids import hash32
@@ -246,6 +247,8 @@ def test_what_first_answers_told_moves_what_is_not_practised() -> None:
     state = row.skills.touch(hash32("a"))
     state.tries, state.known = 1, start(0.6)
     before, after = (masteries(row, SkillEffects(["a", "b"], each), -1) for each in (Population.empty(), learned))
+    parts = terms(row, learned, None, ["b"], -1, 0.0, learned.newness[0])
+    assert math.isclose(math.fsum(part.value for part in parts), math.log(after[1] / (1.0 - after[1])), abs_tol=1e-12)
     assert before[0] == after[0]
     assert math.isclose(math.log(after[1] / (1.0 - after[1])), math.log(before[1] / (1.0 - before[1])) - 1.0)
 
