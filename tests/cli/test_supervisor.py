@@ -131,12 +131,12 @@ def test_a_signal_is_told_as_its_negative_and_waiting_has_an_end(tmp_path: Path)
 def test_what_a_supervisor_started_does_not_outlive_it(tmp_path: Path) -> None:
     script = tmp_path / "owner.py"
     script.write_text(
-        "import sys, time\n"
+        "import signal, sys\n"
         "from cli.forked import Forked\n"
         "if __name__ == '__main__':\n"
         "    made = Forked('gateway', {'SEGUE_KEY': 'k', 'SEGUE_PORT': '0', 'SEGUE_REDIS_URL': sys.argv[1]})\n"
         "    print(made.pid, flush=True)\n"
-        "    time.sleep(60)\n"
+        "    signal.pause()\n"
     )
     from streams.engine import Engine
 

@@ -17,7 +17,7 @@ class OneDecision:
     """A view with one decision, whose readers write down what they do."""
 
     def __init__(self, said: list[str]) -> None:
-        self.said = said
+        self.said, self.asked_again = said, asyncio.Event()
 
     async def newest(self) -> dict[int, int]:
         return {0: 0}
@@ -25,13 +25,15 @@ class OneDecision:
     async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:
         self.said.append(f"read after {after[0]}")
         if after[0]:
+            self.asked_again.set()
             await asyncio.Event().wait()
         return [LiveEntry(partition=0, offset=0, row=ROW, seq=1, body=b"first")]
 
 
 async def test_a_reader_has_a_decision_before_the_next_one_is_asked_for() -> None:
     said: list[str] = []
-    hub, subscription = Hub(cast("LiveView", OneDecision(said)), 1), Subscription()
+    view, subscription = OneDecision(said), Subscription()
+    hub = Hub(cast("LiveView", view), 1)
 
     async def listen() -> None:
         told = await subscription.next()
@@ -43,8 +45,7 @@ async def test_a_reader_has_a_decision_before_the_next_one_is_asked_for() -> Non
     await hub.start()
     async with asyncio.timeout(5):
         await listening
-        while len(said) < 3:
-            await asyncio.sleep(0.001)
+        await view.asked_again.wait()
     assert said == ["read after 0", f"told {(ROW, 1, b'first')}", "read after 1"]
     leave()
     await hub.stop()

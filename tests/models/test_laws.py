@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.step import Outcome, step
-from models.belief import chances, mastery, start
+from models.belief import chances, heard, mastery, start
 from models.entries import NO_BELIEF
+from models.gain import View
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
 from models.population import NEWNESS, Population
@@ -229,6 +230,23 @@ def test_an_answer_tells_how_steep_levels_are_only_where_there_are_levels() -> N
     easy, middle, hard = (outcome.learning.pull for outcome in said if outcome.learning is not None)
     assert easy[0] > 0.0 > hard[0] and easy[1] > 0.0 and hard[1] > 0.0, "a right answer to a hard item speaks against levels"
     assert middle == (0.0, 0.0)
+
+
+def test_a_try_far_too_hard_is_not_believed_to_have_taught() -> None:
+    segments = [{"id": f"d{n}", "skills": {"a": 1.0}, "difficulty": n / 4, "items": [{"id": f"i{n}"}]} for n in range(5)]
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={}, skills={},
+                              watermark={}, responses=60, steepness=[8.0, 50.0])  # fmt: skip
+    given, learned = course(segments=segments), Population.empty().apply(change, "x")
+    before, shares = View(Row(), given, learned, -1).believed("a"), []
+    for n in (4, 2):
+        outcome = step(None, interaction(1, segment=f"d{n}", item=f"i{n}", correct=False), 0, 0, given, learned)
+        after = Row.unpack(outcome.row).skills.get(hash32("a"))
+        assert after is not None
+        right = chances(8.0 * (0.5 - n / 4))
+        least, most = (heard([before], [1.0], [taught], False, right)[0] for taught in (0.0, 1.0))
+        low, told, high = (mastery(known, chances(0.0)) for known in (least, after.known, most))
+        shares.append((told - low) / (high - low))
+    assert shares[0] < 0.3 and 0.7 < shares[1] < 0.95, "of what a try that fits wholly teaches"
 
 
 def test_only_a_first_answer_in_a_skill_tells_how_well_skills_are_known_before_practice() -> None:
