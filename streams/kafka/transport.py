@@ -26,6 +26,9 @@ from mode.services import Service
 from mode.utils.futures import maybe_async
 
 BUSY_SECONDS = 0.02
+LONGEST_FETCH_MS = 100
+"""A broker answers a connection's requests in their order: a fetch that waits for records of one partition holds up that of
+another which has just come here. Faust has 1,500."""
 Room = Callable[[str, int], bool]
 
 
@@ -50,6 +53,11 @@ class OnLoopConsumer(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         if self._started.is_set() and not self._stopped.is_set():
             self._stopped.set()
             await self._shutdown_thread()
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = LONGEST_FETCH_MS
+        return consumer
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **given: Any) -> Any:
         return await maybe_async(fun(*args, **given))

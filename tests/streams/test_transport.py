@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from agents.ports import Batch
-from streams.kafka.transport import BatchingConsumer, Fetched
+from streams.kafka.names import Cluster
+from streams.kafka.transport import LONGEST_FETCH_MS, BatchingConsumer, Fetched
 from streams.kafka.worker import KafkaWorker
 
 Consumer: Any = BatchingConsumer
@@ -82,6 +84,18 @@ async def test_a_rebalance_that_takes_what_is_sought_does_not_end_the_worker() -
     standing = Standing()
     taken = [each async for each in Consumer.getmany(standing, 1.0)]
     assert taken == [] and standing.sought == 1
+
+
+async def test_a_fetch_waits_no_longer_than_we_say(cluster: Cluster) -> None:
+    nothing: Any = SimpleNamespace()
+    app = KafkaWorker(cluster, nothing, nothing, nothing).app
+    app.finalize()
+    broker = app.consumer._thread._create_consumer(asyncio.get_running_loop())
+    await broker.start()
+    try:
+        assert broker._fetcher._fetch_max_wait_ms == LONGEST_FETCH_MS, "aiokafka keeps it under another name"
+    finally:
+        await broker.stop()
 
 
 class Fetching(Standing):
