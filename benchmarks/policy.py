@@ -123,11 +123,12 @@ def summary(passages: list[Passage], exposure_ok: bool | None) -> dict[str, Any]
 
 @dataclass
 class Logged:
-    """What the log of our own decisions says of exploration."""
+    """What the log of our own decisions says of exploration. `weights`: by the decision's id, how much more likely an even
+    draw is than what was drawn, and of how many decisions that is the sum: one chance decides in all courses of a world."""
 
     arms: Counter[str] = field(default_factory=Counter)
     floors_met: bool = True
-    weights: list[float] = field(default_factory=list)
+    weights: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def add(self, policy: Segue) -> None:
         """Take the decisions of one course: no free choice may be less likely than its floor."""
@@ -136,19 +137,25 @@ class Logged:
             if not decision.forced:
                 eligible = int(decision.eligible, 16).bit_count()
                 self.floors_met &= decision.propensity >= UNIFORM_SHARE / eligible - 1e-12
-                self.weights.append(1.0 / (decision.propensity * eligible))
+                self._weigh(decision.id, 1.0 / (decision.propensity * eligible), 1)
 
     def join(self, other: Logged) -> None:
         """Take what another course logged."""
         self.arms.update(other.arms)
         self.floors_met &= other.floors_met
-        self.weights += other.weights
+        for name, weight in other.weights.items():
+            self._weigh(name, *weight)
 
     def value_of_itself(self) -> list[float]:
-        """95 % interval of the logging policy's value on itself, which is 1 where propensities are what they say."""
-        generator, weights = np.random.default_rng(1), np.array(self.weights)
-        means = [float(weights[generator.integers(0, len(weights), len(weights))].mean()) for _ in range(400)]
-        return [round(float(q), 3) for q in np.quantile(means, (0.025, 0.975))]
+        """95 % interval of the logging policy's value on itself, which is 1 where propensities are what they say. Drawn by
+        chance, not by decision: where one chance decides several times they are no evidence of their own."""
+        generator, weights = np.random.default_rng(1), np.array(list(self.weights.values()))
+        draws = (weights[generator.integers(0, len(weights), len(weights))].sum(axis=0) for _ in range(400))
+        return [round(float(q), 3) for q in np.quantile([whole / count for whole, count in draws], (0.025, 0.975))]
+
+    def _weigh(self, name: str, whole: float, count: int) -> None:
+        before = self.weights.get(name, (0.0, 0))
+        self.weights[name] = before[0] + whole, before[1] + count
 
 
 def compare(ours: list[Passage], theirs: list[Passage], seed: int) -> list[float]:

@@ -1,13 +1,15 @@
-"""The simulated worlds are fair to policies: valid courses, luck that no order of segments changes, gains that are real."""
+"""The simulated worlds are fair to policies: valid courses, luck that no order of segments changes, gains that are real; and
+the log of ours is weighed by what chance there was."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
 from authoring.check import check
-from benchmarks.policy import EVERYWHERE
+from benchmarks.policy import EVERYWHERE, Logged
 from benchmarks.policy_worlds import Answer, Learner
 from schemas.course import Course
 
@@ -57,3 +59,18 @@ def _outside(learner: Learner, segment: str) -> tuple[int, float]:
 
 def _gain(learner: Learner, course: Course, segment: str) -> float:
     return sum(learner.gain(skill, segment) for skill in course.by_id[segment].skills)
+
+
+def drawn(courses: int) -> Logged:
+    """A log of as many decisions in each course, of three segments that are as likely as each other."""
+    logged, random = Logged(), Random(1)
+    once = {f"d{number}": (random.choice((0.5, 1.5)), 1) for number in range(400)}
+    for _ in range(courses):
+        logged.join(Logged(weights=dict(once)))
+    return logged
+
+
+def test_one_chance_that_decides_in_several_courses_is_evidence_once() -> None:
+    low, high = drawn(1).value_of_itself()
+    assert low < 1.0 < high and high - low == pytest.approx(4 * 0.5 / 20, rel=0.15)
+    assert drawn(3).value_of_itself() == [low, high]
