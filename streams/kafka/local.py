@@ -21,6 +21,9 @@ JARS = Path.home() / ".cache" / "segue" / "kafka-4.1.0"
 START_SECONDS = 60.0
 JVM = ("-Xms768m", "-Xmx768m", "-Xmn400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Little for the compiler and the collector: a trial broker lives for minutes and shares the machine with what it serves."""
+SESSION_MS = 4_000
+"""A broker that was not heard of for so long leads nothing any more (Kafka's own: 9 s)."""
+
 _LOG4J = """<Configuration status="WARN"><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console>
 </Appenders><Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>"""
 
@@ -158,6 +161,8 @@ class LocalKafka:
             "min.insync.replicas": in_sync,
             "group.initial.rebalance.delay.ms": 0,
             "auto.create.topics.enable": "false",
+            "broker.session.timeout.ms": SESSION_MS,
+            "broker.heartbeat.interval.ms": SESSION_MS // 8,
         }
         text = "\n".join(f"{name}={value}" for name, value in settings.items())
         (node.folder / "server.properties").write_text(text + "\n")
