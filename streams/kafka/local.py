@@ -21,8 +21,8 @@ JARS = Path.home() / ".cache" / "segue" / "kafka-4.1.0"
 START_SECONDS = 60.0
 JVM = ("-Xms768m", "-Xmx768m", "-Xmn400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Little for the compiler and the collector: a trial broker lives for minutes and shares the machine with what it serves."""
-SESSION_MS = 4_000
-"""A broker that was not heard of for so long leads nothing any more (Kafka's own: 9 s)."""
+MISSED_MS = 4_000
+"""One of several brokers that was not heard of for so long leads nothing any more (Kafka's own: 9 s)."""
 
 _LOG4J = """<Configuration status="WARN"><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console>
 </Appenders><Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>"""
@@ -161,9 +161,9 @@ class LocalKafka:
             "min.insync.replicas": in_sync,
             "group.initial.rebalance.delay.ms": 0,
             "auto.create.topics.enable": "false",
-            "broker.session.timeout.ms": SESSION_MS,
-            "broker.heartbeat.interval.ms": SESSION_MS // 8,
         }
+        if self.size > 1:
+            settings |= {"broker.session.timeout.ms": MISSED_MS, "broker.heartbeat.interval.ms": MISSED_MS // 8}
         text = "\n".join(f"{name}={value}" for name, value in settings.items())
         (node.folder / "server.properties").write_text(text + "\n")
         (node.folder / "log4j2.xml").write_text(_LOG4J)
