@@ -1,7 +1,7 @@
 """Bugs, planted one at a time where a careless hand might make them. The harness must find every one.
 
 A bug changes a world before it runs (`plant`), or the agents' code while it runs (`patch`); `plan` makes the faults that
-bring it to light frequent enough. Each is named after what guarantees are lost.
+bring it to light frequent enough, or a schedule brings them about. Each is named after what guarantees are lost.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from agents.window import IdWindow
 from schemas import topics
 from schemas.errors import Doubt, Unavailable
 from schemas.interaction import LogRecord
-from tests.protocol.parts import Gate, SimCheckpoints, SimStore, View, Weather
-from tests.protocol.world import LEARNERS, Plan, Violation, World
+from tests.protocol import schedules
+from tests.protocol.parts import SimCheckpoints, SimStore, View, Weather
+from tests.protocol.world import Plan, Violation, World
 
 QUIET = Plan(events=0, weather=Weather(fail=0.0, late=0.0, slow=0.2), kill=0, zombie=0, wipe=0, rollback=0, lost_commit=0)
 ROUGH = Plan(weather=Weather(fail=0.06, late=0.06))
@@ -275,178 +276,22 @@ def _finds_nothing(self: IdWindow, name: bytes) -> None:
     return None
 
 
-# -- schedules for what chance would bring about too seldom -----------------------------------------------------------
-
-
-async def _stale_rows(world: World) -> None:
-    """The store forgets its last second; a worker reads rows from it; its successor catches up; the first one goes on."""
-    world.append("l0", "l1", "l0")
-    await world.applied(2)
-    before = world.store.view.copy()
-    world.append("l0", "l0", "l1")
-    await world.applied(5)
-    old = world.owner
-    assert old is not None
-    old.lane._rows.clear()
-    gate = world.trouble.gates["rows"] = Gate(after=True)
-    world.store.view = before.copy()
-    world.append("l0")
-    await gate.reached.wait()
-    successor = await world.replace_owner(zombie=True)
-    successor.tasks[1].cancel()
-    await world.until(lambda: world.store.view.applied == "5")
-    gate.opened.set()
-    await asyncio.sleep(0.5)
-    successor.tasks[1] = asyncio.create_task(successor.feed())
-
-
-async def _torn_streams(world: World) -> None:
-    """A worker dies between the script that moves the view and what it wrote by itself."""
-    world.append("l0")
-    await world.applied(0)
-    gate = world.trouble.gates["advance"] = Gate(after=True)
-    world.append("l1")
-    await gate.reached.wait()
-    await world.replace_owner(zombie=False)
-    await world.applied(1)
-
-
-async def _checkpoint_of_what_was_forgotten(world: World) -> None:
-    """A checkpoint is due while the store stands a few seconds back; then it is wiped."""
-    world.append(*LEARNERS)
-    await world.applied(4)
-    before = world.store.view.copy()
-    await asyncio.sleep(1)
-    world.append(*LEARNERS)
-    await world.applied(9)
-    await world.until(lambda: world.topic.saved.watermark == 9)
-    gate = world.trouble.gates["dirty"] = Gate()
-    world.append("l0")
-    await gate.reached.wait()
-    world.store.view = before.copy()
-    world.store.view.dirty = dict.fromkeys(before.rows, 4)
-    gate.opened.set()
-    await asyncio.sleep(0.2)
-    world.store.view = View()
-    await world.replace_owner(zombie=False)
-
-
-class _Unreachable(SimStore):
-    """A store as a stopped process sees it."""
-
-    async def look(self, partition: int) -> Look:
-        await asyncio.sleep(1e6)
-        raise Unavailable("store", "frozen")
-
-
-async def _late_checkpoint(world: World) -> None:
-    """A checkpoint is held up in a worker that is frozen out; its successor writes newer ones; then it comes through."""
-    gate = world.trouble.gates["commit"] = Gate()
-    world.append("l0", "l1")
-    await gate.reached.wait()
-    frozen = world.owner
-    assert frozen is not None
-    frozen.tasks[1].cancel()
-    frozen.lane.ports = replace(frozen.ports, store=_Unreachable(world.trouble))
-    await world.replace_owner(zombie=True)
-    world.append(*LEARNERS, *LEARNERS)
-    await world.until(lambda: world.topic.saved.watermark == 11)
-    gate.opened.set()
-    await asyncio.sleep(1)
-    world.append("l2")
-    await world.until(lambda: world.topic.saved.watermark == 12)
-    world.store.view = View()
-    await world.replace_owner(zombie=False)
-
-
-async def _dirt_of_a_predecessor(world: World) -> None:
-    """One worker changes rows and dies; the next changes others and saves; the store is wiped."""
-    assert world.owner is not None
-    world.owner.lane.ports = replace(world.owner.lane.ports, checkpoint_seconds=1_000.0)
-    world.owner.lane._checkpoint_due = 1_000.0
-    world.append("l0", "l1")
-    await world.applied(1)
-    await world.replace_owner(zombie=False)
-    world.append("l2", "l3")
-    await world.until(lambda: world.topic.saved.watermark == 3)
-    world.store.view = View()
-
-
-async def _two_rebuild(world: World) -> None:
-    """Two workers rebuild the same partition, one piece of the one between two of the other."""
-    world.append(*LEARNERS)
-    await world.until(lambda: world.topic.saved.watermark == 4)
-    world.store.view = View()
-    first = world.trouble.gates["finish"] = Gate()
-    await world.replace_owner(zombie=False)
-    await first.reached.wait()
-    second = world.trouble.gates["piece"] = Gate(after=True)
-    await world.replace_owner(zombie=True)
-    await second.reached.wait()
-    first.opened.set()
-    await asyncio.sleep(0.5)
-    second.opened.set()
-
-
-async def _moved_between_two_looks(world: World) -> None:
-    """A dying worker's script lands while its successor looks at outbox and position; then the store is wiped."""
-    world.append("l0")
-    await world.applied(0)
-    moving = world.trouble.gates["advance"] = Gate()
-    world.append("l1", "l2")
-    await moving.reached.wait()
-    looking = world.trouble.gates["look"] = Gate(after=True)
-    old = world.owner
-    assert old is not None
-    successor = await world.replace_owner(zombie=True)
-    successor.tasks[1].cancel()
-    await looking.reached.wait()
-    moving.opened.set()
-    await world.until(lambda: world.store.view.applied != "0")
-    await old.kill()
-    looking.opened.set()
-    await world.until(lambda: str(successor.lane.applied) == world.store.view.applied)
-    world.log.commit = successor.lane._confirmed + 1
-    world.store.view = View()
-    await world.replace_owner(zombie=False)
-
-
-async def _rebuilt_behind_a_gateway(world: World) -> None:
-    """The view is wiped and rebuilt before a gateway has read what it told last."""
-    world.append(*LEARNERS)
-    await world.until(lambda: world.topic.saved.watermark == 4)
-    gate = world.trouble.gates["live"] = Gate()
-    await gate.reached.wait()
-    world.append(*LEARNERS)
-    await world.until(lambda: world.topic.saved.watermark == 9)
-    world.store.view = View()
-    await world.replace_owner(zombie=False)
-    await world.until(lambda: world.store.view.applied == "9")
-    gate.opened.set()
-
-
-async def _released_after_a_death(world: World) -> None:
-    """A worker dies before the view has what it computed; the next one is of another release."""
-    world.append("l0")
-    await world.applied(0)
-    gate = world.trouble.gates["advance"] = Gate()
-    world.append("l1")
-    await gate.reached.wait()
-    assert world.owner is not None
-    await world.owner.kill()
-    world.release()
-    await world.replace_owner(zombie=False)
-    await world.applied(1)
-
-
 BUGS = (
     Bug("no compare-and-set", ((SimStore, "advance_script", _no_compare),), HAUNTED),
     Bug("version taken when computed", ((Lane, "_versions", _newest_versions),), replace(DEADLY, publish=0.3)),
-    Bug("rows read without checking applied", ((SimStore, "rows_script", _rows_of_any_moment),), schedule=_stale_rows),
-    Bug("streams written outside the script", ((SimStore, "advance", _streams_outside),), schedule=_torn_streams),
+    Bug(
+        "rows read without checking applied",
+        ((SimStore, "rows_script", _rows_of_any_moment),),
+        schedule=schedules.stale_rows,
+    ),
+    Bug("streams written outside the script", ((SimStore, "advance", _streams_outside),), schedule=schedules.torn_streams),
     Bug("no outbox", ((SimStore, "advance_script", _no_outbox),), DEADLY),
     Bug("rejects not in the outbox", ((SimStore, "advance_script", _rejects_not_in_outbox),), replace(DEADLY, poison=0.15)),
-    Bug("outbox and applied read in two calls", ((SimStore, "look", _look_twice),), schedule=_moved_between_two_looks),
+    Bug(
+        "outbox and applied read in two calls",
+        ((SimStore, "look", _look_twice),),
+        schedule=schedules.moved_between_two_looks,
+    ),
     Bug("outbox not sent on recovery", ((lanes, "recover", _recover_without_outbox),), DEADLY),
     Bug(
         "outbox sent but not awaited on recovery",
@@ -454,7 +299,11 @@ BUGS = (
         replace(DEADLY, weather=Weather(fail=0.15)),
     ),
     Bug("acknowledged before the sends", ((Lane, "_finish", _ack_first),), replace(FORGETFUL, kill=0.2)),
-    Bug("sends before the script across a release", ((Lane, "advance", _send_first),), schedule=_released_after_a_death),
+    Bug(
+        "sends before the script across a release",
+        ((Lane, "advance", _send_first),),
+        schedule=schedules.released_after_a_death,
+    ),
     Bug("acknowledged on an exception", ((Lane, "_send", _sent_whatever_happened),), ROUGH),
     Bug("batches taken as they come", ((Lane, "_next_records", _whatever_comes),), DEADLY),
     Bug("no replay between view and committed offset", ((recovering, "_catch_up", _no_catch_up),), FORGETFUL),
@@ -462,18 +311,26 @@ BUGS = (
     Bug(
         "checkpoint of a view it has not checked",
         ((SimStore, "dirty_script", _dirty_of_any_moment),),
-        schedule=_checkpoint_of_what_was_forgotten,
+        schedule=schedules.checkpoint_of_what_was_forgotten,
     ),
     Bug(
         "checkpoint that is not fenced",
         ((SimCheckpoints, "commit", _unfenced),),
         Plan(checkpoint_seconds=0.1),
-        _late_checkpoint,
+        schedules.late_checkpoint,
     ),
-    Bug("dirty rows tracked by the worker", ((Lane, "_maybe_checkpoint", _own_dirty),), schedule=_dirt_of_a_predecessor),
+    Bug(
+        "dirty rows tracked by the worker",
+        ((Lane, "_maybe_checkpoint", _own_dirty),),
+        schedule=schedules.dirt_of_a_predecessor,
+    ),
     Bug("watermark newer than its rows", ((SimCheckpoints, "commit", _newer_watermark),), FORGETFUL),
-    Bug("no reset entry after a rebuild", ((SimStore, "finish_script", _no_reset),), schedule=_rebuilt_behind_a_gateway),
-    Bug("uncounted pieces of a rebuild", ((SimStore, "expects", _uncounted),), schedule=_two_rebuild),
+    Bug(
+        "no reset entry after a rebuild",
+        ((SimStore, "finish_script", _no_reset),),
+        schedule=schedules.rebuilt_behind_a_gateway,
+    ),
+    Bug("uncounted pieces of a rebuild", ((SimStore, "expects", _uncounted),), schedule=schedules.two_rebuild),
     Bug("cached rows kept over a recovery", ((Lane, "_recover", _keep_rows),), ROUGH),
     Bug(
         "restore that mixes checkpoint and view",
