@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from models.cells import QUICK, SLOW
+from models.adagrad import QUICK, SLOW
 from models.features import BIN_KINDS, BINS, NAMES, cell
 from models.sums import total
 from schemas.population import (

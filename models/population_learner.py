@@ -1,9 +1,9 @@
 """How what all learners of a course share is learned: from responses, one by one, and cut into versions.
 
-Weights learn by River's AdaGrad on the log loss; an effect of an item or skill with variance v, error e = y - p and
-curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(k, .002) (scalar Laplace steps). Cells learn by
-AdaGrad (Duchi et al. 2011) at two rates side by side; each course predicts with the rate of less log loss so far, always
-counted before learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
+Weights learn by AdaGrad (Duchi et al. 2011) on the log loss; an effect of an item or skill with variance v, error e = y - p
+and curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(k, .002) (scalar Laplace steps). Cells learn
+by AdaGrad at two rates side by side; each course predicts with the rate of less log loss so far, always counted before
+learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
 Of segments the ratings "time well spent" are counted, and the answers of a visit. How steep a course's levels are (the
 author's difficulties, in models.belief) is learned by Newton steps on the log likelihood, one a version.
 """
@@ -15,10 +15,7 @@ from collections.abc import Iterable, Sequence
 from operator import mul
 from typing import Final
 
-from river.optim import AdaGrad
-
-from models.cells import predicted, stepped
-from models.features import NAMES
+from models.adagrad import descend, predicted, stepped
 from models.population import NEW_CELL, NEW_ITEM, NEW_SEGMENT, NEW_SKILL, NO_PASSES, Population, leading
 from models.sums import total
 from schemas.decision import LearningRecord
@@ -36,7 +33,6 @@ MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
 LEAST_VARIANCE: Final = 0.002
-LEARNING_RATE: Final = 0.05
 TIME_RATE: Final = 0.05
 MAX_EFFECT: Final = 8.0
 MAX_ITEMS: Final = 100_000
@@ -72,9 +68,8 @@ class PopulationLearner:
         self.tenant = tenant
         self.course = course
         self._version = start
-        self._weights = dict(zip(NAMES, start.weights, strict=True))
-        self._adagrad = AdaGrad(LEARNING_RATE)
-        self._adagrad.g2.update(zip(NAMES, start.gradients, strict=True))
+        self._weights = list(start.weights)
+        self._squares = list(start.gradients)
         self._items: dict[str, ItemValues] = {}
         self._skills: dict[str, SkillValues] = {}
         self._cells: dict[int, CellValues] = {}
@@ -96,7 +91,7 @@ class PopulationLearner:
     @property
     def weights(self) -> tuple[float, ...]:
         """Weights of the dense features as they are now."""
-        return tuple(self._weights.values())
+        return tuple(self._weights)
 
     def item(self, name: str) -> ItemValues:
         """What is known of an item now; NEW_ITEM when nothing is."""
@@ -148,8 +143,8 @@ class PopulationLearner:
             course=self.course,
             version=self._version.stamp[0] + 1,
             parent=self._version.stamp[1],
-            weights=list(self._weights.values()),
-            gradients=[self._adagrad.g2[name] for name in NAMES],
+            weights=list(self._weights),
+            gradients=list(self._squares),
             items=self._items,
             skills=self._skills,
             cells=self._cells,
@@ -169,11 +164,11 @@ class PopulationLearner:
     def _learn_outcome(self, response: LearningRecord) -> None:
         item = self.item(response.item)
         skills = [self._skill(name) for name in response.skills]
-        z = total(map(mul, self._weights.values(), response.features))
+        z = total(map(mul, self._weights, response.features))
         z += item[0] + response.ability + (total(s[0] for s in skills) / len(skills) if skills else 0.0)
         p = self._learn_cells(response, z)
         e, h = response.correct - p, p * (1.0 - p)
-        self._adagrad.step(self._weights, {n: -e * x for n, x in zip(NAMES, response.features, strict=False) if x})
+        descend(self._weights, self._squares, response.features, e)
         self._keep(response.item, (*_laplace_step(item[0], item[1], e, h), *item[2:]))
         for name, (effect, v) in zip(response.skills, skills, strict=True):
             self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
@@ -192,8 +187,8 @@ class PopulationLearner:
 
     def _learn_cells(self, response: LearningRecord, z: float) -> float:
         """One step of both rates. Returns what the leading one predicted."""
-        mine, version = self._cells, self._version.cells
-        cells = [mine.get(number) or version.get(number, NEW_CELL) for number in response.cells]
+        mine, overlay, base = self._cells, self._version.cells.overlay, self._version.cells.base
+        cells = [mine.get(n) or overlay.get(n) or base.get(n) or NEW_CELL for n in response.cells]
         leader = leading(self._losses)
         p, r = predicted(cells, z)
         e, f = response.correct - p, response.correct - r

@@ -26,7 +26,7 @@ PACKAGE = ROOT / "models"
 STAMP = PACKAGE / ".compiled"
 """The fingerprint of what was compiled. Empty: nothing was, so that `make` does not try again."""
 
-HOT = ("behaviour", "belief", "cells", "entries", "features", "formats", "gain", "knowledge", "levels", "mask", "mastery",
+HOT = ("adagrad", "behaviour", "belief", "entries", "features", "formats", "gain", "knowledge", "levels", "mask", "mastery",
        "plan", "policy", "response", "row", "timing")  # fmt: skip
 GROUP = "segue_models"
 EXACT = "-ffp-contract=off"

@@ -1,17 +1,37 @@
-"""Cells: numbers within the table, the same for ever, and effects that a course's own data choose the rate of."""
+"""AdaGrad: weights as River's move; cells within the table, and effects that a course's own data choose the rate of."""
 
 from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from river.optim import AdaGrad
 
+from models.adagrad import WEIGHTS, descend
 from models.features import CELLS, SKILL_AFTER_ITEM, cell
 from models.population import CELL_RATES, Population, leading
 from models.population_learner import PopulationLearner
 from schemas.decision import LearningRecord
 from schemas.ids import hash32
+
+
+def test_weights_move_as_rivers_do() -> None:
+    random, ours, squares = Random(2), [0.0] * 6, [0.0] * 6
+    rivers, optimizer = dict.fromkeys(range(6), 0.0), AdaGrad(WEIGHTS)
+    for _ in range(500):
+        features, e = [random.choice((0.0, random.gauss(0, 1))) for _ in range(6)], random.uniform(-1, 1)
+        descend(ours, squares, features, e)
+        optimizer.step(rivers, {place: -e * x for place, x in enumerate(features) if x})
+    assert ours == pytest.approx(list(rivers.values()), rel=1e-12)
+    assert squares == pytest.approx([optimizer.g2[place] for place in range(6)], rel=1e-12)
+
+
+def test_features_of_a_newer_release_have_no_weight() -> None:
+    weights, squares = [0.0], [0.0]
+    descend(weights, squares, [1.0, 1.0], 0.5)
+    assert weights == [pytest.approx(WEIGHTS)] and squares == [0.25]
 
 
 @given(st.integers(0, SKILL_AFTER_ITEM), st.integers(0, 2**32 - 1), st.integers(0, 2**34))

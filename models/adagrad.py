@@ -1,4 +1,7 @@
-"""Learning the effects of cells by AdaGrad (Duchi et al. 2011) at two rates side by side: the inner loop of calibrate."""
+"""AdaGrad (Duchi et al. 2011) on the log loss: the inner loop of calibrate.
+
+Weights as `river.optim.AdaGrad` moves them, which a test compares; cells at two rates side by side.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,23 @@ from models.features import sigmoid
 from models.sums import total
 from schemas.population import CellValues
 
+WEIGHTS: Final = 0.05
 SLOW: Final = 0.03
 QUICK: Final = 0.06
+TINY: Final = 1e-8
+
+
+def descend(weights: list[float], squares: list[float], features: list[float], e: float) -> None:
+    """Move weights, in place, by one step for an error `e` = y - p. `squares` are the gradients' sums of squares.
+
+    Features without a weight are those of a newer release.
+    """
+    for place in range(min(len(weights), len(features))):
+        x = features[place]
+        if x:
+            slope = -e * x
+            squares[place] += slope * slope
+            weights[place] -= WEIGHTS / sqrt(squares[place] + TINY) * slope
 
 
 def predicted(cells: list[CellValues], z: float) -> tuple[float, float]:
