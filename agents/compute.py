@@ -6,7 +6,7 @@ that is emitted like a decision, so that it is out before the offset is acknowle
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -20,14 +20,17 @@ from models.row import Row
 from schemas import topics
 from schemas.codec import body_hash, decode_interaction, encode_json, encode_msgpack, id_hash
 from schemas.course import Course
-from schemas.decision import Reject
+from schemas.decision import LearningRecord, Reject
 from schemas.errors import Code, Rejection
 from schemas.evidence import encode_evidence
 from schemas.ids import decision_id, partition_of
-from schemas.interaction import SCHEMA, Interaction, LogRecord, Outgoing
+from schemas.interaction import SCHEMA, Headers, Interaction, LogRecord, Outgoing
 
 MAX_REJECTED_BYTES = 256 * 1024
 """Longer values are cut in their reject; the log still has them."""
+
+MOST_LESSONS = 32
+"""So many go into one record of topic `learning`: few enough for the largest record that Kafka takes."""
 
 
 class Decoded(NamedTuple):
@@ -131,6 +134,7 @@ def compute(partition: int, partitions: int, decoded: Sequence[Decoded], rows: R
             work.apply(record, said, key, rows[key], versions[stamp_of(said)])
         except Rejection as rejection:
             work.reject(record, rejection)
+    work.teach()
     change = Advance(
         last.offset,
         crc32(last.value),
@@ -156,7 +160,8 @@ class _Work:
         self.partitions = partitions
         self.writes: dict[str, RowWrite] = {}
         self.live: list[LiveWrite] = []
-        self.emitted: list[tuple[str, Outgoing]] = []
+        self.emitted: list[Outgoing] = []
+        self.lessons: dict[tuple[str, str, Headers], list[LearningRecord]] = defaultdict(list)
         self.rejects: list[Rejection] = []
         self.applied = 0
         self.duplicates = 0
@@ -183,19 +188,25 @@ class _Work:
         self.live.append(LiveWrite(record.offset, key, seq, None))
 
     def _emit(self, record: LogRecord, key: str, said: Interaction, before: bytes | None, outcome: Outcome) -> None:
-        headers = (("schema", SCHEMA), *((name, value) for name, value in record.headers if name == "kid"))
+        headers = (("schema", SCHEMA), *[header for header in record.headers if header[0] == "kid"])
         if outcome.decision is not None:
             self.live.append(LiveWrite(record.offset, key, outcome.seq, outcome.decision))
-            self._out(record, topics.DECISIONS, self.partition, decision_id(key, outcome.seq).encode(),
-                      outcome.decision, (*headers, ("row", before or b"")))  # fmt: skip
+            named = decision_id(key, outcome.seq).encode()
+            before_it = (*headers, ("row", before or b""))
+            self.emitted.append(Outgoing(topics.DECISIONS, self.partition, named, outcome.decision, before_it))
         if outcome.learning is not None:
-            where = partition_of(said.stamp.tenant, said.event.course, self.partitions)
-            course = f"{said.stamp.tenant}/{said.event.course}".encode()
-            self._out(record, topics.LEARNING, where, course, encode_msgpack(outcome.learning), headers)
-
-        for number, each in enumerate(outcome.evidence):
+            self.lessons[said.stamp.tenant, said.event.course, headers].append(outcome.learning)
+        for each in outcome.evidence:
             named = f"{each.row}/{each.number}".encode()
-            self._out(record, topics.EVIDENCE, self.partition, named, encode_evidence(each), headers, number)
+            self.emitted.append(Outgoing(topics.EVIDENCE, self.partition, named, encode_evidence(each), headers))
+
+    def teach(self) -> None:
+        """Emit what was learned, course by course, so that what calibrate reads costs little for each response."""
+        for (tenant, course, headers), lessons in self.lessons.items():
+            where, key = partition_of(tenant, course, self.partitions), f"{tenant}/{course}".encode()
+            for at in range(0, len(lessons), MOST_LESSONS):
+                value = encode_msgpack(lessons[at : at + MOST_LESSONS])
+                self.emitted.append(Outgoing(topics.LEARNING, where, key, value, headers))
 
     def reject(self, record: LogRecord, rejection: Rejection) -> None:
         self.rejects.append(rejection)
@@ -209,9 +220,4 @@ class _Work:
                 headers=list(record.headers),
             )
         )
-        self._out(record, topics.REJECTS, self.partition, record.key, value, (("schema", SCHEMA),))
-
-    def _out(self, record: LogRecord, topic: str, partition: int, key: bytes, value: bytes,
-             headers: tuple[tuple[str, bytes], ...], number: int = 0) -> None:  # fmt: skip
-        outgoing = Outgoing(topic, partition, key, value, headers)
-        self.emitted.append((f"{record.offset}:{topic}:{number}" if number else f"{record.offset}:{topic}", outgoing))
+        self.emitted.append(Outgoing(topics.REJECTS, self.partition, record.key, value, (("schema", SCHEMA),)))

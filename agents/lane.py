@@ -27,7 +27,7 @@ from models.row import CorruptRow, Row
 from runtime.tasks import cancel_all, retry
 from schemas import topics
 from schemas.errors import Doubt, Halt, Rejection, RowAhead, SegueError, Unavailable
-from schemas.interaction import LogRecord, Outgoing
+from schemas.interaction import LogRecord
 
 MAX_BATCH = 128
 MAX_SENDS = 16
@@ -54,7 +54,7 @@ class Lane:
         self._rows = RowCache()
         self._sends: deque[asyncio.Task[None]] = deque()
         self._confirmed = -1
-        self._told: list[str] = []
+        self._told: list[int] = []
         self._seen = -1
         self._checkpoint: asyncio.Task[None] | None = None
         self._checkpoint_due = 0.0
@@ -243,14 +243,13 @@ class Lane:
         self._sends.append(asyncio.create_task(self._send(self.ports.sink, before, done)))
 
     async def _send(self, sink: DecisionSink, before: asyncio.Task[None] | None, done: Computed) -> None:
-        names = [name for name, _ in done.change.emitted]
-        records: list[Outgoing] = [record for _, record in done.change.emitted]
+        records = done.change.emitted
         if before is not None and any(record.topic == topics.EVIDENCE for record in records):
             await before  # a chain stands in its topic in the order of its numbers
         await retry(lambda: sink.send(records))
         if before is not None:
             await before
-        self._told += names
+        self._told.append(done.change.last)
         self._confirm(done.change.last)
 
     async def _confirm_after(self, before: asyncio.Task[None], last: int) -> None:
@@ -258,7 +257,7 @@ class Lane:
         self._confirm(last)
 
     async def _forget_told(self) -> None:
-        """Take what was sent out of the outbox where no batch does it. An entry that stays is only sent once more."""
+        """Take what was sent out of the outbox where no batch does it. A batch that stays is only sent once more."""
         told, self._told = self._told, []
         if told:
             await self.ports.store.sent(self.partition, told)

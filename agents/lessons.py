@@ -67,15 +67,16 @@ class Lessons:
         cuts: list[Cut] = []
         for value in values:
             try:
-                response = decode_learning(value)
+                responses = decode_learning(value)
             except Rejection:
                 continue
-            learner = self._learners.get((response.tenant, response.course))
-            if learner is None:
-                continue
-            learner.learn_one(response)
-            if learner.pending >= EVERY_RESPONSES:
-                cuts.append(_cut(learner, since))
+            for response in responses:
+                learner = self._learners.get((response.tenant, response.course))
+                if learner is None:
+                    continue
+                learner.learn_one(response)
+                if learner.pending >= EVERY_RESPONSES:
+                    cuts.append(_cut(learner, since))
         return cuts
 
 

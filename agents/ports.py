@@ -50,21 +50,27 @@ class LiveWrite(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """Everything that one micro-batch changes in the view. `checksum` is that of the record at `last`."""
+    """Everything that one micro-batch changes in the view.
+
+    `checksum` is that of the record at `last`; `emitted` waits in the outbox under `last` until it is sent.
+    """
 
     last: int
     checksum: int
     rows: Sequence[RowWrite]
     live: Sequence[LiveWrite]
-    emitted: Sequence[tuple[str, Outgoing]]
+    emitted: Sequence[Outgoing]
 
 
 class Look(NamedTuple):
-    """A partition of the view at one moment. `applied` None: the view is empty or half rebuilt."""
+    """A partition of the view at one moment.
+
+    `applied` None: the view is empty or half rebuilt. `outbox`: what each batch emitted, under its last offset, in order.
+    """
 
     applied: int | None
     checksum: int
-    outbox: Sequence[tuple[str, Outgoing]]
+    outbox: Sequence[tuple[int, Sequence[Outgoing]]]
     rebuilding: bool = False
 
 
@@ -109,15 +115,15 @@ class LearnerStore(Protocol):
         """The rows called `keys`, or None when the view's `applied` is not the one given."""
         ...
 
-    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
         """Write `change` if `applied` is `expected`; False: refused, nothing written. Unavailable: unknown outcome.
 
-        `sent` names entries to take out of the outbox on the way.
+        `sent`: batches, by their last offsets, to take out of the outbox on the way.
         """
         ...
 
-    async def sent(self, partition: int, entries: Sequence[str]) -> None:
-        """Take entries out of the outbox."""
+    async def sent(self, partition: int, batches: Sequence[int]) -> None:
+        """Take batches, by their last offsets, out of the outbox."""
         ...
 
     async def replace(self, partition: int, applied: int, checksum: int, rows: Mapping[str, StoredRow],

@@ -44,8 +44,8 @@ async def recover(ports: Ports, partition: int, mover: Mover, *, rebuild: bool) 
     await _catch_up(ports, partition, mover, committed)
     if ports.sink is not None and look.outbox:
         sink = ports.sink
-        await retry(lambda: sink.send([record for _, record in look.outbox]))
-        await retry(lambda: ports.store.sent(partition, [name for name, _ in look.outbox]))
+        await retry(lambda: sink.send([record for _, emitted in look.outbox for record in emitted]))
+        await retry(lambda: ports.store.sent(partition, [last for last, _ in look.outbox]))
     return mover.applied
 
 

@@ -30,7 +30,8 @@ _decode_raws = mjson.Decoder(list[msgspec.Raw]).decode
 _decode_interaction = mjson.Decoder(Interaction).decode
 _decode_course = mjson.Decoder(Course).decode
 _decode_decision = mjson.Decoder(Decision).decode
-_decode_learning = msgpack.Decoder(LearningRecord).decode
+_decode_learning = msgpack.Decoder(list[LearningRecord]).decode
+_decode_one_learning = msgpack.Decoder(LearningRecord).decode
 
 encode_json = mjson.Encoder().encode
 encode_msgpack = msgpack.Encoder().encode
@@ -102,12 +103,16 @@ def decode_course(body: bytes) -> Course:
         raise Rejection(Code.MALFORMED, f"The course is not valid JSON: {fault}.") from None
 
 
-def decode_learning(value: bytes) -> LearningRecord:
-    """A learning record from its msgpack. Raises Rejection."""
+def decode_learning(value: bytes) -> list[LearningRecord]:
+    """Learning records from msgpack: a list of them, or one, as releases before lists wrote it. Raises Rejection."""
     try:
         return _decode_learning(value)
+    except (msgspec.MsgspecError, UnicodeError):
+        pass
+    try:
+        return [_decode_one_learning(value)]
     except (msgspec.MsgspecError, UnicodeError) as fault:
-        raise Rejection(Code.MALFORMED, f"Not a learning record: {fault}.") from None
+        raise Rejection(Code.MALFORMED, f"No learning records: {fault}.") from None
 
 
 def id_hash(event: Event) -> bytes:

@@ -45,13 +45,16 @@ class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return RowId(self.stamp.tenant, self.event.course, self.event.run, self.event.learner)
 
 
+Headers = tuple[tuple[str, bytes], ...]
+
+
 class LogRecord(NamedTuple):
     """A record as it stands in a log, undecoded. `offset` counts from 0 in its partition."""
 
     offset: int
     key: bytes
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
 
 
 class Outgoing(NamedTuple):
@@ -61,4 +64,4 @@ class Outgoing(NamedTuple):
     partition: int
     key: bytes
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()

@@ -23,7 +23,7 @@ from streams.wire import Scripts, Wire
 PIECE_ROWS = 256
 FORGOTTEN_MS = 60_000
 _encode = msgpack.Encoder().encode
-_decode_outgoing = msgpack.Decoder(Outgoing).decode
+_decode_emitted = msgpack.Decoder(list[Outgoing]).decode
 
 
 class RedisView:
@@ -43,8 +43,7 @@ class RedisView:
     async def look(self, partition: int) -> Look:
         keys = self._keys[partition]
         (applied, checksum, _), pairs = await self._scripts.run("look", [keys.state, keys.outbox], [])
-        outbox = [(pairs[i].decode(), _decode_outgoing(pairs[i + 1])) for i in range(0, len(pairs), 2)]
-        outbox.sort(key=_place_in_outbox)
+        outbox = sorted((int(pairs[i]), _decode_emitted(pairs[i + 1])) for i in range(0, len(pairs), 2))
         whole = applied is not None and not applied.startswith(b"rebuilding")
         return Look(int(applied) if whole else None, int(checksum or 0), outbox, applied is not None and not whole)
 
@@ -62,7 +61,7 @@ class RedisView:
             if int(cursor) == 0:
                 return found
 
-    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
         keys = self._keys[partition]
         args: list[Any] = [expected, change.last, change.checksum, LIVE_KEPT, TAIL_KEPT, keys.tail_prefix]
         args.append(len(change.rows))
@@ -78,16 +77,16 @@ class RedisView:
 
     def _emitted(self, change: Advance) -> list[Any]:
         if not self._direct:
-            return [len(change.emitted), *chain.from_iterable((n, _encode(out)) for n, out in change.emitted), 0]
+            return [1, change.last, _encode(change.emitted), 0] if change.emitted else [0, 0]
         args: list[Any] = [0, len(change.emitted)]
-        for _, out in change.emitted:
+        for out in change.emitted:
             keys = self._keys[out.partition]
             args += (keys.ends, keys.topic(out.topic), out.topic, out.key, out.value, _encode(out.headers))
         return args
 
-    async def sent(self, partition: int, entries: Sequence[str]) -> None:
-        if entries:
-            await self._scripts.run("forget", [self._keys[partition].outbox], list(entries))
+    async def sent(self, partition: int, batches: Sequence[int]) -> None:
+        if batches:
+            await self._scripts.run("forget", [self._keys[partition].outbox], list(batches))
 
     async def replace(self, partition: int, applied: int, checksum: int, rows: Mapping[str, StoredRow],
                       seqs: Mapping[str, int]) -> None:  # fmt: skip
@@ -119,12 +118,6 @@ class RedisView:
         for start in range(0, len(listed), PIECE_ROWS):
             part = listed[start : start + PIECE_ROWS]
             await self._scripts.run("clean", [self._keys[partition].dirty], list(chain.from_iterable(part)))
-
-
-def _place_in_outbox(entry: tuple[str, Outgoing]) -> tuple[int, int]:
-    """Offset, and number within it: entries are named offset:topic or offset:topic:number."""
-    offset, _, *number = entry[0].split(":")
-    return int(offset), int(number[0]) if number else 0
 
 
 def _chunks(found: Sequence[bytes | None]) -> dict[int, bytes]:

@@ -55,7 +55,7 @@ class MemoryPartition:
         self.rows: dict[str, StoredRow] = {}
         self.live: list[LiveWrite | None] = []
         self.tails: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
-        self.outbox: dict[str, Outgoing] = {}
+        self.outbox: dict[int, Sequence[Outgoing]] = {}
         self.dirty: dict[str, int] = {}
 
 
@@ -69,7 +69,7 @@ class MemoryStore:
 
     async def look(self, partition: int) -> Look:
         part = self.parts[partition]
-        outbox = sorted(part.outbox.items(), key=lambda entry: int(entry[0].split(":")[0]))
+        outbox = sorted(part.outbox.items())
         return Look(part.applied, part.checksum, outbox, part.rebuilding)
 
     async def rows(self, partition: int, applied: int, keys: Sequence[str]) -> Sequence[StoredRow] | None:
@@ -78,7 +78,7 @@ class MemoryStore:
             return None
         return [part.rows.get(key, StoredRow(None, {})) for key in keys]
 
-    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
         part = self.parts[partition]
         if (-1 if part.applied is None else part.applied) != expected:
             return False
@@ -91,16 +91,16 @@ class MemoryStore:
             if entry.body is not None:
                 part.tails[entry.row].append((entry.seq, entry.body))
         if self.direct:
-            self.topics += [record for _, record in change.emitted]
-        else:
-            part.outbox |= dict(change.emitted)
+            self.topics += change.emitted
+        elif change.emitted:
+            part.outbox[change.last] = change.emitted
         await self.sent(partition, sent)
         part.applied, part.checksum = change.last, change.checksum
         return True
 
-    async def sent(self, partition: int, entries: Sequence[str]) -> None:
-        for entry in entries:
-            self.parts[partition].outbox.pop(entry, None)
+    async def sent(self, partition: int, batches: Sequence[int]) -> None:
+        for last in batches:
+            self.parts[partition].outbox.pop(last, None)
 
     async def replace(self, partition: int, applied: int, checksum: int, rows: Mapping[str, StoredRow],
                       seqs: Mapping[str, int]) -> None:  # fmt: skip

@@ -14,6 +14,7 @@ from agents.compute import CachedRow, Computed, Decoded, RowCache, Versions, com
 from agents.ports import EventLog, SharedLog
 from agents.window import IdWindow
 from schemas import topics
+from schemas.codec import decode_reject
 from schemas.errors import Rejection
 from schemas.events import BY_GATEWAYS
 from schemas.interaction import Interaction, LogRecord
@@ -79,7 +80,7 @@ async def _run_partition(partition: int, partitions: int, log: Reader, books: To
 def _applied_ids(decoded: Sequence[Decoded], done: Computed) -> set[str]:
     """Ids of the events that changed a row: those of the batch that were neither rejected nor pointed back."""
     back = {entry.offset for entry in done.change.live if entry.body is None}
-    out = {int(name.split(":")[0]) for name, record in done.change.emitted if record.topic == topics.REJECTS}
+    out = {decode_reject(record.value).offset for record in done.change.emitted if record.topic == topics.REJECTS}
     return {str(d.said.event.id) for d in decoded if not isinstance(d.said, Rejection) and d.record.offset not in back | out}
 
 

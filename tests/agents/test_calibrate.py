@@ -21,7 +21,7 @@ from cli.beside import Beside
 from models.population import Population
 from runtime.tasks import cancel_all
 from schemas import topics
-from schemas.codec import encode_msgpack
+from schemas.codec import decode_learning, encode_msgpack
 from schemas.interaction import LogRecord
 from schemas.population import PopulationChange, PopulationRecord, decode_population, encode_population
 from tests.agents.test_lane import until
@@ -35,7 +35,7 @@ def responses(count: int, name: str = "tiny") -> list[LogRecord]:
     for offset in range(count):
         said = interaction(offset, course=name, item=f"i{offset % 5}", correct=offset % 3 > 0)
         learning = step(None, said, 0, offset, course(), Population.empty()).learning
-        found.append(LogRecord(offset, f"default/{name}".encode(), encode_msgpack(learning)))
+        found.append(LogRecord(offset, f"default/{name}".encode(), encode_msgpack([learning])))
     return found
 
 
@@ -154,6 +154,16 @@ async def test_nothing_is_published_between_forgetting_and_the_next_response(
         await agent.stop()
         await until(calibrating.running.done)
     assert (acked, every_delta(shared)) == ([], [])
+
+
+def test_responses_are_learned_alike_alone_and_together() -> None:
+    """Releases before lists wrote a record for each response."""
+    alone = responses(20)
+    lessons = [lesson for record in alone for lesson in decode_learning(record.value)]
+    start = begun("default", "tiny", Population.empty())
+    forms = ([record.value for record in alone], [encode_msgpack(each) for each in lessons], [encode_msgpack(lessons)])
+    cuts = [Lessons().answer(Ask(begin=[start], values=values, cut=True)) for values in forms]
+    assert cuts[0] == cuts[1] == cuts[2] and cuts[0]
 
 
 async def test_after_partitions_moved_it_goes_on_from_what_another_published_last(calibrating: Calibrating) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from agents.books import TopicBooks
+from agents.compute import MOST_LESSONS
 from agents.lane import Lane
 from agents.ports import Advance, Batch
 from agents.wiring import Ports
 from runtime.tasks import cancel_all
 from schemas import topics
-from schemas.codec import decode_decision, decode_reject
+from schemas.codec import decode_decision, decode_learning, decode_reject
 from schemas.errors import Rejection, Unavailable
 from schemas.interaction import Interaction, LogRecord, Outgoing
 from tests.factories import HEADERS, interaction, outgoing, publish
@@ -105,9 +106,18 @@ async def test_every_answer_gets_a_decision_in_order(world: World) -> None:
         await lane.stop()
         await until(lambda: not world.store.parts[0].outbox)
     assert len(world.sent(topics.DECISIONS)) == 30
-    assert len(world.sent(topics.LEARNING)) == 30
+    assert sum(len(decode_learning(record.value)) for record in world.sent(topics.LEARNING)) == 30
     assert world.acked == sorted(world.acked)
     await world.check_against_reference()
+
+
+async def test_what_a_batch_teaches_shares_records_by_course_in_order(world: World) -> None:
+    await world.write(*(interaction(n, learner=f"l{n % 3}") for n in range(MOST_LESSONS + 3)))
+    async with world.lane() as lane:
+        lane.offer(world.batch(0, MOST_LESSONS + 3))
+        await world.until_acked(MOST_LESSONS + 2)
+    taught = [[each.offset for each in decode_learning(record.value)] for record in world.sent(topics.LEARNING)]
+    assert taught == [list(range(MOST_LESSONS)), [MOST_LESSONS, MOST_LESSONS + 1, MOST_LESSONS + 2]]
 
 
 async def test_a_resend_has_one_effect_and_points_to_the_original_decision(world: World) -> None:
@@ -200,7 +210,7 @@ async def test_nothing_is_acknowledged_before_it_is_sent(world: World) -> None:
         lane.offer(world.batch(0, 2))
         lane.offer(world.batch(2, 4))
         await until(lambda: lane.applied == 3)
-        assert not world.acked and len(world.store.parts[0].outbox) == 8
+        assert not world.acked and list(world.store.parts[0].outbox) == [3]
         gate.set()
         await world.until_acked(3)
     await world.check_against_reference()
@@ -211,7 +221,7 @@ async def test_an_unknown_outcome_of_the_view_is_recovered(world: World, lost: s
     class ShakyStore(MemoryStore):
         failures = 3
 
-        async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+        async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
             if self.failures and change.last >= 5:
                 self.failures -= 1
                 if lost == "after":

@@ -55,12 +55,12 @@ class Bug:
         world.judge()
 
 
-def _no_compare(self: SimStore, expected: int, change: Advance, sent: Sequence[str]) -> bool:
+def _no_compare(self: SimStore, expected: int, change: Advance, sent: Sequence[int]) -> bool:
     view = self.view
     self.write(change)
     view.live = [entry for entry in view.live if entry[0] <= expected + 1]
     self.tell(change)
-    view.outbox |= dict(change.emitted)
+    view.outbox[change.last] = change.emitted
     view.applied, view.checksum = str(change.last), change.checksum
     return True
 
@@ -83,7 +83,7 @@ def _rows_of_any_moment(self: SimStore, applied: int, keys: Sequence[str]) -> Se
     return [self.view.rows.get(key, StoredRow(None, {})) for key in keys]
 
 
-async def _streams_outside(self: SimStore, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+async def _streams_outside(self: SimStore, partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
     moved = await self.trouble.call(
         "store", lambda: self.advance_script(expected, change._replace(live=()), sent), "advance"
     )
@@ -97,12 +97,12 @@ def _quiet_tell(store: SimStore, change: Advance) -> None:
         store.tell(change)
 
 
-def _no_outbox(self: SimStore, expected: int, change: Advance, sent: Sequence[str]) -> bool:
+def _no_outbox(self: SimStore, expected: int, change: Advance, sent: Sequence[int]) -> bool:
     return _right_advance_script(self, expected, change._replace(emitted=()), sent)
 
 
-def _rejects_not_in_outbox(self: SimStore, expected: int, change: Advance, sent: Sequence[str]) -> bool:
-    kept = [(name, out) for name, out in change.emitted if out.topic != topics.REJECTS]
+def _rejects_not_in_outbox(self: SimStore, expected: int, change: Advance, sent: Sequence[int]) -> bool:
+    kept = [out for out in change.emitted if out.topic != topics.REJECTS]
     return _right_advance_script(self, expected, change._replace(emitted=kept), sent)
 
 
@@ -152,9 +152,9 @@ async def _send_first(self: Lane, records: Sequence[LogRecord], *, emit: bool) -
     """Tells the topics what the view may still refuse."""
     right, sink = self.ports.store.advance, self.ports.sink
 
-    async def advance(partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+    async def advance(partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
         if emit and sink is not None:
-            await sink.send([record for _, record in change.emitted])
+            await sink.send(change.emitted)
         return await right(partition, expected, change, sent)
 
     with patch.object(self.ports.store, "advance", advance):
@@ -166,10 +166,10 @@ _right_advance = Lane.advance
 
 async def _sent_whatever_happened(self: Lane, sink: Any, before: asyncio.Task[None] | None, done: Computed) -> None:
     with suppress(Unavailable):
-        await sink.send([record for _, record in done.change.emitted])
+        await sink.send(done.change.emitted)
     if before is not None:
         await before
-    self._told += [name for name, _ in done.change.emitted]
+    self._told.append(done.change.last)
     self._confirm(done.change.last)
 
 
@@ -253,7 +253,7 @@ async def _keep_rows(self: Lane) -> None:
 _right_lane_recover = Lane._recover
 
 
-def _evicting(self: SimStore, expected: int, change: Advance, sent: Sequence[str]) -> bool:
+def _evicting(self: SimStore, expected: int, change: Advance, sent: Sequence[int]) -> bool:
     if self.view.rows and self.trouble.random.random() < 0.2:
         self.view.rows.pop(self.trouble.random.choice(list(self.view.rows)))
     return _right_advance_script(self, expected, change, sent)

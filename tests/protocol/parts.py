@@ -123,7 +123,7 @@ class View:
     rows: dict[str, StoredRow] = field(default_factory=dict)
     live: list[tuple[int, str, int, bytes | None, bool]] = field(default_factory=list)
     tails: dict[str, list[tuple[int, bytes | None]]] = field(default_factory=lambda: defaultdict(list))
-    outbox: dict[str, Outgoing] = field(default_factory=dict)
+    outbox: dict[int, Sequence[Outgoing]] = field(default_factory=dict)
     dirty: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> View:
@@ -155,7 +155,7 @@ class SimStore:
         """look.lua"""
         view = self.view
         whole = view.applied is not None and not view.applied.startswith("rebuilding")
-        outbox = sorted(view.outbox.items(), key=lambda entry: int(entry[0].split(":")[0]))
+        outbox = sorted(view.outbox.items())
         applied = int(view.applied) if whole and view.applied is not None else None
         return Look(applied, view.checksum, outbox, view.applied is not None and not whole)
 
@@ -169,19 +169,20 @@ class SimStore:
             return None
         return [self.view.rows.get(key, StoredRow(None, {})) for key in keys]
 
-    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[str] = ()) -> bool:
+    async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
         return bool(await self.trouble.call("store", lambda: self.advance_script(expected, change, sent), "advance"))
 
-    def advance_script(self, expected: int, change: Advance, sent: Sequence[str]) -> bool:
+    def advance_script(self, expected: int, change: Advance, sent: Sequence[int]) -> bool:
         """advance.lua"""
         view = self.view
         if view.stands != str(expected):
             return False
         self.write(change)
         self.tell(change)
-        view.outbox |= dict(change.emitted)
-        for name in sent:
-            view.outbox.pop(name, None)
+        if change.emitted:
+            view.outbox[change.last] = change.emitted
+        for last in sent:
+            view.outbox.pop(last, None)
         view.applied, view.checksum = str(change.last), change.checksum
         return True
 
@@ -203,8 +204,8 @@ class SimStore:
                 view.tails[entry.row].append((entry.seq, entry.body))
                 del view.tails[entry.row][:-TAIL_KEPT]
 
-    async def sent(self, partition: int, entries: Sequence[str]) -> None:
-        await self.trouble.call("store", lambda: [self.view.outbox.pop(entry, None) for entry in entries])
+    async def sent(self, partition: int, batches: Sequence[int]) -> None:
+        await self.trouble.call("store", lambda: [self.view.outbox.pop(last, None) for last in batches])
 
     async def replace(self, partition: int, applied: int, checksum: int, rows: Mapping[str, StoredRow],
                       seqs: Mapping[str, int]) -> None:  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from msgspec import json, msgpack
+from msgspec import json
 
 from agents.step import ENGINE, step
 from models.entries import NO_BELIEF
@@ -13,8 +13,8 @@ from models.features import NAMES
 from models.population import NEWNESS, STEEPNESS, Population
 from models.population_learner import PopulationLearner
 from models.row import Row
-from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
-from schemas.decision import Decision, LearningRecord, Reject
+from schemas.codec import decode_interaction, decode_learning, encode_interaction, encode_msgpack
+from schemas.decision import Decision, Reject
 from schemas.evidence import decode_evidence, encode_evidence, hash_of
 from schemas.ids import hash32
 from schemas.interaction import LogRecord
@@ -44,7 +44,7 @@ def made() -> dict[str, bytes]:
         "interaction.json": encode_interaction(said),
         "decision.json": outcome.decision,
         "row.bin": outcome.row,
-        "learning.msgpack": encode_msgpack(outcome.learning),
+        "learning.msgpack": encode_msgpack([outcome.learning]),
         "population.msgpack": encode_population(population),
         "reject.json": json.encode(reject),
         "evidence.json": encode_evidence(evidence),
@@ -60,7 +60,7 @@ def test_golden_files_are_read() -> None:
     said = decode_interaction(LogRecord(0, b"default/tiny/1/ana", (GOLDEN / "interaction.json").read_bytes(), HEADERS))
     assert said.event.learner == "ana"
     assert json.decode((GOLDEN / "decision.json").read_bytes(), type=Decision).seq == 1
-    assert msgpack.decode((GOLDEN / "learning.msgpack").read_bytes(), type=LearningRecord).correct
+    assert [each.correct for each in decode_learning((GOLDEN / "learning.msgpack").read_bytes())] == [True]
     assert decode_population((GOLDEN / "population.msgpack").read_bytes()).change.items["i1"][4] == 3
     evidence = decode_evidence((GOLDEN / "evidence.json").read_bytes())
     assert (evidence.kind, evidence.number, hash_of(evidence).hex()) == ("completed", 1, evidence.hash)
@@ -75,7 +75,7 @@ def test_what_the_first_release_wrote_is_still_read() -> None:
     said = interaction(2, at="2026-01-02T03:05:05Z")
     after = Row.unpack(step(row.pack(), said, 0, 1, course(), Population.empty()).row)
     assert (after.seq, after.tries, after.engine) == (2, 2, ENGINE)
-    learned = msgpack.decode((GOLDEN / "1" / "learning.msgpack").read_bytes(), type=LearningRecord)
+    (learned,) = decode_learning((GOLDEN / "1" / "learning.msgpack").read_bytes())
     learner = PopulationLearner("default", "tiny", Population.empty())
     assert learner.learn_one(learned) and learned.cells == []
     change = decode_population((GOLDEN / "1" / "population.msgpack").read_bytes()).change
@@ -89,7 +89,7 @@ def test_what_the_second_release_wrote_is_still_read() -> None:
     assert (row.seq, row.wins, row.evidence, row.head, row.probe) == (1, 1, 0, bytes(16), None)
     after = Row.unpack(step(row.pack(), interaction(2, at="2026-01-02T03:05:05Z"), 0, 1, course(), Population.empty()).row)
     assert (after.seq, after.tries, after.engine) == (2, 2, ENGINE)
-    learned = msgpack.decode((GOLDEN / "2" / "learning.msgpack").read_bytes(), type=LearningRecord)
+    (learned,) = decode_learning((GOLDEN / "2" / "learning.msgpack").read_bytes())
     assert learned.rating == 0
     change = decode_population((GOLDEN / "2" / "population.msgpack").read_bytes()).change
     assert Population.empty().apply(change, "x").segments.whole() == {}
@@ -107,7 +107,7 @@ def test_what_the_third_format_of_rows_held_is_still_read() -> None:
 
 
 def test_what_was_learned_before_visits_and_levels_were_counted_is_still_read() -> None:
-    learned = msgpack.decode((GOLDEN / "4" / "learning.msgpack").read_bytes(), type=LearningRecord)
+    (learned,) = decode_learning((GOLDEN / "4" / "learning.msgpack").read_bytes())
     assert (learned.pull, learned.passed, learned.first) == ((0.0, 0.0), False, (0.0, 0.0))
     version = Population.empty().apply(decode_population((GOLDEN / "4" / "population.msgpack").read_bytes()).change, "x")
     assert (version.passes.whole(), version.steepness, version.newness) == ({}, STEEPNESS, NEWNESS)
