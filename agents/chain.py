@@ -27,7 +27,7 @@ def add(row: Row, course: Course, record: Interaction, place: tuple[int, int], k
     event = record.event
     made = sealed(
         EvidenceRecord(
-            row=record.row.key,
+            row=record.key,
             number=row.evidence + 1,
             kind=kind,
             segment=segment,

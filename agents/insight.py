@@ -77,7 +77,7 @@ class Insight:
         """Take one interaction, with the decision that it caused and the row before it."""
         if said.event.course != self._course.id or said.stamp.tenant != self._tenant or said.event.type in BY_GATEWAYS:
             return
-        key, event = said.row.key, said.event
+        key, event = said.key, said.event
         story = self._stories.get(key)
         if story is None:
             held = is_held_out(self._course, self._tenant, event.learner)

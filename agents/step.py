@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agents import chain
 from models import control, policy, probe
@@ -41,8 +42,7 @@ LATE_MS = 24 * 3600 * 1000
 """How long before its run's start an event may have happened and still be obeyed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one record does: the row after it, and perhaps a decision (encoded), a learning record, evidence."""
 
     row: bytes
@@ -78,7 +78,7 @@ def step(packed: bytes | None, record: Interaction, partition: int, offset: int,
     event = record.event
     row = Row(engine=ENGINE) if packed is None else Row.unpack(packed)
     if row.offset >= offset:
-        raise RowAhead(f"row {record.row.key} has offset {row.offset} applied, ahead of {offset}")
+        raise RowAhead(f"row {record.key} has offset {row.offset} applied, ahead of {offset}")
     row.offset = offset
     told = _Told(record, (partition, offset), course, population, _moment(event, record.stamp.logged_ms))
     view = _update(row, told)
@@ -134,15 +134,17 @@ def _hear(row: Row, told: _Told) -> None:
     assert event.segment is not None and event.item is not None and event.correct is not None
     segment = told.course.by_id.get(event.segment)  # one of an older version teaches about learner and item only
     skills = told.course.skills_of(event.segment, event.item) if segment is not None else []
-    told.answer = Response(event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints)
-    if segment is not None:
+    said = event.item, skills, event.correct, told.at_ms, event.latency_ms, event.attempt, event.hints
+    if segment is None:
+        told.answer = Response(*said)
+    else:
         view = View(row, told.course, told.population, max(told.at_ms, row.last_at_ms))
         known = [state.known for state in states_of(row, skills)]
         weights, beliefs = [segment.skills.get(name, 1.0) for name in skills], _beliefs(view, skills, known)
         below, steep = view.learned.middle - segment.difficulty, view.learned.steep
         taught = [weight * view.fit(each, steep * below) for weight, each in zip(weights, beliefs, strict=True)]
-        told.answer = told.answer._replace(weights=weights, below=below, steep=steep, beliefs=beliefs, taught=taught,
-                                            first=all(each == NO_BELIEF for each in known))  # fmt: skip
+        first = all(each == NO_BELIEF for each in known)
+        told.answer = Response(*said, weights, below, steep, beliefs, taught, first)
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)
@@ -165,7 +167,7 @@ def _decide(row: Row, view: View, told: _Told) -> Decision:
     probing = control.probed(view)
     question = _question(view, probing) if probing is not None else None
     row.seq += 1
-    name = decision_id(record.row.key, row.seq)
+    name = decision_id(record.key, row.seq)
     held_out = policy.is_held_out(course, record.stamp.tenant, event.learner)
     choice = policy.choose(view, name, told.obeyed, held_out=held_out, probing=probing)
     segment = choice.segment.id if choice.segment else None

@@ -65,7 +65,7 @@ def events(count: int) -> list[Outgoing]:
         stamp = Stamp(tenant="default", logged_ms=1_790_000_000_000, course_version="1", population=(0, ""))
         said = Interaction(stamp=stamp, event=convert(event, Event))
         partition = partition_of("default", learner, PARTITIONS)
-        made.append(Outgoing(topics.INTERACTIONS, partition, said.row.key.encode(), encode_interaction(said), HEADERS))
+        made.append(Outgoing(topics.INTERACTIONS, partition, said.key.encode(), encode_interaction(said), HEADERS))
     return made
 
 

@@ -109,12 +109,12 @@ class Ingest:
                 taken.rejected.append((index, str(each.event.id), reused))
                 metrics.REJECTED.labels(Code.ID_REUSED, "edge").inc()
                 continue
-            taken.accepted.append(Accepted(each.event, arrival.record.partition, offset, each.row.key))
+            taken.accepted.append(Accepted(each.event, arrival.record.partition, offset, each.key))
             metrics.ACCEPTED.labels(each.event.type).inc()
 
     def _record(self, tenant: str, each: Interaction) -> Outgoing:
         partition = partition_of(tenant, each.event.learner, self.partitions)
-        return Outgoing(topics.INTERACTIONS, partition, each.row.key.encode(), encode_interaction(each), HEADERS)
+        return Outgoing(topics.INTERACTIONS, partition, each.key.encode(), encode_interaction(each), HEADERS)
 
 
 def _id_in(raw: bytes) -> str | None:

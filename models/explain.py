@@ -5,6 +5,8 @@ A sentence never claims more than the row holds: counts and skills are the learn
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from models.control import Obeyed
 from models.entries import SkillState
 from models.gain import Score, View
@@ -83,7 +85,7 @@ TOP_TERMS = 5
 
 def sentence(view: View, choice: Choice, question: Question | None = None) -> str:
     """Why this segment, in the course's language (English where we have no templates for it)."""
-    words = _words(view)
+    words = _words(view.course.language)
     if choice.segment is None:
         return words["finished"]
     kind = "fallback" if choice.fallback else choice.arm
@@ -99,15 +101,16 @@ def reply(view: View, obeyed: Obeyed | None) -> Reply | None:
     """What became of the learner's own choice, in words."""
     if obeyed is None:
         return None
-    words = _words(view)
+    words = _words(view.course.language)
     kind = f"{obeyed.reason}_reason" if obeyed.reason else "waived" if obeyed.waived is not None else "honoured"
     about = obeyed.waived or obeyed.about
     told = words[kind].format(title=_title(about) if about is not None else "")
     return Reply(obeyed.action, not obeyed.reason, obeyed.reason, told, obeyed.offers)
 
 
-def _words(view: View) -> dict[str, str]:
-    return TEMPLATES.get(view.course.language.split("-")[0].lower(), TEMPLATES["en"])
+@lru_cache(maxsize=256)
+def _words(language: str) -> dict[str, str]:
+    return TEMPLATES.get(language.split("-", maxsplit=1)[0].lower(), TEMPLATES["en"])
 
 
 def _title(segment: Segment) -> str:
@@ -126,7 +129,7 @@ def _evidence(view: View, segment: Segment, words: dict[str, str]) -> str:
         asked = next((keys[key] for key in row.context if key in keys), None)
         if asked is not None:
             return words["context"].format(skill=_skill_title(view, asked))
-    name = max((weight, skill) for skill, weight in segment.skills.items())[1]
+    name = view.plan.entries[view.course.places[segment.id]].strongest
     state: SkillState | None = row.skills.get(hash32(name))
     if finished(row.segments.get(hash32(segment.id), 0)):
         return words["due"].format(skill=_skill_title(view, name))
@@ -150,7 +153,7 @@ def runner_up(view: View, choice: Choice) -> RunnerUp | None:
     """The next best segment, and what would have made it the choice: how short it would have to be, or just chance."""
     if choice.runner_up is None or choice.best is None:
         return None
-    words, other = _words(view), choice.runner_up.segment
+    words, other = _words(view.course.language), choice.runner_up.segment
     if choice.runner_up.value >= choice.best.value:
         needs = words["ahead"].format(other=_title(other))
     else:

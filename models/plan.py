@@ -29,9 +29,9 @@ BITMAPS_KEPT: Final = 4_096
 
 class Entry:
     """One segment: its 32-bit name, its place and bit in the authored order, and what it teaches: per skill its name, its
-    place, its pair and its weight."""
+    place, its pair and its weight; and the skill of the largest weight, the last by name of equals ("" for none)."""
 
-    __slots__ = ("bit", "key", "place", "segment", "taught")
+    __slots__ = ("bit", "key", "place", "segment", "strongest", "taught")
 
     def __init__(self, segment: Segment, place: int, taught: list[tuple[str, int, int, float]]) -> None:
         self.segment = segment
@@ -39,6 +39,7 @@ class Entry:
         self.place = place
         self.bit = 1 << place
         self.taught = taught
+        self.strongest: str = max((weight, name) for name, _, _, weight in taught)[1] if taught else ""
 
 
 class Pair:

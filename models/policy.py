@@ -7,6 +7,7 @@ compulsory segment: it leaves the queue only by being completed or waived.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from models.control import Obeyed
@@ -66,9 +67,15 @@ def choose(view: View, decision: str, obeyed: Obeyed | None = None, *, held_out:
     return _explore(view, decision, opened)
 
 
+@lru_cache(maxsize=1 << 16)
+def _held_out_at(name: str) -> float:
+    """A number in [0, 1): who is below a course's share is held out."""
+    return chance_of(f"holdout/{name}")
+
+
 def is_held_out(course: Course, tenant: str, learner: str) -> bool:
     """Whether a learner belongs to a course's hold-out: a hash of the names, the same in every run and version."""
-    return chance_of(f"holdout/{tenant}/{course.id}/{learner}") < course.holdout
+    return _held_out_at(f"{tenant}/{course.id}/{learner}") < course.holdout
 
 
 def _forced(view: View, segment: Segment, arm: str, opened: Open) -> Choice:

@@ -86,7 +86,7 @@ def decode_interaction(record: LogRecord) -> Interaction:
         raise _too_deep() from None
     except (msgspec.MsgspecError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"Not an interaction: {fault}.") from None
-    if missing_fields(interaction.event) or interaction.row.key != record.key.decode(errors="replace"):
+    if missing_fields(interaction.event) or interaction.key != record.key.decode(errors="replace"):
         raise Rejection(Code.INVALID, "The record lacks needed fields, or its key is not its row's.")
     return interaction
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from schemas.events import Event
-from schemas.ids import RowId
+from schemas.ids import RowKey, row_key
 
 SCHEMA = b"1"
 """Version of the value's layout, in the header `schema` of every record."""
@@ -40,9 +40,9 @@ class Interaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     extra: dict[str, Any] | None = None
 
     @property
-    def row(self) -> RowId:
-        """Whose row this record changes."""
-        return RowId(self.stamp.tenant, self.event.course, self.event.run, self.event.learner)
+    def key(self) -> RowKey:
+        """The key of the row that this record changes."""
+        return row_key(self.stamp.tenant, self.event.course, self.event.run, self.event.learner)
 
 
 Headers = tuple[tuple[str, bytes], ...]

@@ -42,12 +42,12 @@ def interaction(number: int | str = 1, *, version: str = "1", population: tuple[
 def outgoing(said: Interaction, partitions: int = 1) -> Outgoing:
     """An interaction on its way into the log."""
     partition = partition_of(said.stamp.tenant, said.event.learner, partitions)
-    return Outgoing(topics.INTERACTIONS, partition, said.row.key.encode(), encode_interaction(said), HEADERS)
+    return Outgoing(topics.INTERACTIONS, partition, said.key.encode(), encode_interaction(said), HEADERS)
 
 
 def record(offset: int, said: Interaction) -> LogRecord:
     """An interaction as it stands in the log."""
-    return LogRecord(offset, said.row.key.encode(), encode_interaction(said), HEADERS)
+    return LogRecord(offset, said.key.encode(), encode_interaction(said), HEADERS)
 
 
 def course_json(**fields: Any) -> dict[str, Any]:

@@ -62,8 +62,8 @@ async def _run_partition(partition: int, partitions: int, log: Reader, books: To
         for said in (each.said for each in decoded):
             if isinstance(said, Rejection):
                 continue
-            if said.row.key not in rows:
-                rows.put(said.row.key, CachedRow(None, IdWindow(0, {})))
+            if said.key not in rows:
+                rows.put(said.key, CachedRow(None, IdWindow(0, {})))
             versions[stamp_of(said)] = _versions(books, said)
         done = compute(partition, partitions, decoded, rows, versions)
         found.rows |= {write.key: write.packed for write in done.change.rows}

@@ -361,7 +361,7 @@ async def test_a_record_in_a_partition_that_is_not_its_rows_is_rejected(world: W
     )
     from agents.compute import decode
 
-    (decoded,) = decode([LogRecord(0, strange.row.key.encode(), outgoing(strange).value, HEADERS)], 0, 8)
+    (decoded,) = decode([LogRecord(0, strange.key.encode(), outgoing(strange).value, HEADERS)], 0, 8)
     assert isinstance(decoded.said, Rejection)
 
 

@@ -40,7 +40,7 @@ class Shelf:
 
 async def fallback(latest: bytes | None, **fields: Any) -> Decision:
     said = interaction(1, **fields)
-    accepted = Accepted(said.event, 0, 0, said.row.key)
+    accepted = Accepted(said.event, 0, 0, said.key)
     hub, view, shelf = cast("Hub", NeverDecided()), cast("LiveView", Latest(latest)), cast("Published", Shelf())
     body = await decision_for(accepted, 1, hub, view, shelf, 5)
     assert body is not None
@@ -62,4 +62,4 @@ async def test_it_is_the_authored_next_one_that_the_last_decision_named() -> Non
 async def test_an_event_that_asks_for_nothing_gets_none() -> None:
     said = interaction(1, type="rendered", item=None, correct=None, latency_ms=None)
     hub, view, shelf = cast("Hub", NeverDecided()), cast("LiveView", Latest(None)), cast("Published", Shelf())
-    assert await decision_for(Accepted(said.event, 0, 0, said.row.key), 1, hub, view, shelf, 5) is None
+    assert await decision_for(Accepted(said.event, 0, 0, said.key), 1, hub, view, shelf, 5) is None

@@ -48,7 +48,7 @@ from tests.protocol.parts import (
 
 LEARNERS = tuple(f"l{n}" for n in range(5))
 COURSE = course()
-ROWS = tuple(interaction(1, learner=name).row.key for name in LEARNERS)
+ROWS = tuple(interaction(1, learner=name).key for name in LEARNERS)
 
 
 @dataclass(frozen=True)
@@ -325,8 +325,8 @@ def pure_run(world: World) -> dict[str, Any]:
     rows, versions = RowCache(1 << 30), {}
     for said in (each.said for each in decoded):
         if not isinstance(said, Rejection):
-            if said.row.key not in rows:
-                rows.put(said.row.key, CachedRow(None, IdWindow(0, {})))
+            if said.key not in rows:
+                rows.put(said.key, CachedRow(None, IdWindow(0, {})))
             stamp = stamp_of(said)
             versions[stamp] = Versions(COURSE, world.books.populations[stamp[3]])
     found: dict[str, Any] = {"rows": {}, "emitted": set(), "decisions": {}}
