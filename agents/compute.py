@@ -7,10 +7,14 @@ that is emitted like a decision, so that it is out before the offset is acknowle
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 from zlib import crc32
+
+from msgspec import Raw
 
 from agents.ports import Advance, LiveWrite, RowWrite, StoredRow
 from agents.step import Outcome, step
@@ -20,7 +24,7 @@ from models.row import Row
 from schemas import topics
 from schemas.codec import body_hash, decode_interaction, encode_json, encode_msgpack, id_hash
 from schemas.course import Course
-from schemas.decision import LearningRecord, Reject
+from schemas.decision import Reject
 from schemas.errors import Code, Rejection
 from schemas.evidence import encode_evidence
 from schemas.ids import decision_id, partition_of
@@ -29,8 +33,8 @@ from schemas.interaction import SCHEMA, Headers, Interaction, LogRecord, Outgoin
 MAX_REJECTED_BYTES = 256 * 1024
 """Longer values are cut in their reject; the log still has them."""
 
-MOST_LESSONS = 32
-"""So many go into one record of topic `learning`: few enough for the largest record that Kafka takes."""
+LESSONS_BYTES = 16 * 1024
+"""A record of topic `learning` takes no more lessons once it has so many bytes of them, about forty; Kafka takes 2 MiB."""
 
 
 class Decoded(NamedTuple):
@@ -161,7 +165,7 @@ class _Work:
         self.writes: dict[str, RowWrite] = {}
         self.live: list[LiveWrite] = []
         self.emitted: list[Outgoing] = []
-        self.lessons: dict[tuple[str, str, Headers], list[LearningRecord]] = defaultdict(list)
+        self.lessons: dict[tuple[str, str], list[tuple[Headers, bytes]]] = defaultdict(list)
         self.rejects: list[Rejection] = []
         self.applied = 0
         self.duplicates = 0
@@ -195,17 +199,20 @@ class _Work:
             before_it = (*headers, ("row", before or b""))
             self.emitted.append(Outgoing(topics.DECISIONS, self.partition, named, outcome.decision, before_it))
         if outcome.learning is not None:
-            self.lessons[said.stamp.tenant, said.event.course, headers].append(outcome.learning)
+            self.lessons[said.stamp.tenant, said.event.course].append((headers, encode_msgpack(outcome.learning)))
         for each in outcome.evidence:
             named = f"{each.row}/{each.number}".encode()
             self.emitted.append(Outgoing(topics.EVIDENCE, self.partition, named, encode_evidence(each), headers))
 
     def teach(self) -> None:
-        """Emit what was learned, course by course, so that what calibrate reads costs little for each response."""
-        for (tenant, course, headers), lessons in self.lessons.items():
+        """Emit what was learned, course by course, so that what calibrate reads costs little for each response.
+
+        In the order of offsets: calibrate drops what stands behind a later one of its partition.
+        """
+        for (tenant, course), lessons in self.lessons.items():
             where, key = partition_of(tenant, course, self.partitions), f"{tenant}/{course}".encode()
-            for at in range(0, len(lessons), MOST_LESSONS):
-                value = encode_msgpack(lessons[at : at + MOST_LESSONS])
+            for headers, together in _records_of(lessons):
+                value = encode_msgpack([Raw(lesson) for lesson in together])
                 self.emitted.append(Outgoing(topics.LEARNING, where, key, value, headers))
 
     def reject(self, record: LogRecord, rejection: Rejection) -> None:
@@ -221,3 +228,16 @@ class _Work:
             )
         )
         self.emitted.append(Outgoing(topics.REJECTS, self.partition, record.key, value, (("schema", SCHEMA),)))
+
+
+def _records_of(lessons: Iterable[tuple[Headers, bytes]]) -> Iterator[tuple[Headers, list[bytes]]]:
+    """Lessons that share headers and a record, in order."""
+    for headers, following in groupby(lessons, itemgetter(0)):
+        together, size = list[bytes](), 0
+        for _, lesson in following:
+            if size >= LESSONS_BYTES:
+                yield headers, together
+                together, size = [], 0
+            together.append(lesson)
+            size += len(lesson)
+        yield headers, together

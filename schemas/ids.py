@@ -50,7 +50,6 @@ def row_key(tenant: str, course: str, run: str, learner: str) -> RowKey:
     return RowKey("/".join(quote(part, safe="") for part in (tenant, course, run, learner)))
 
 
-@lru_cache(maxsize=1 << 16)
 def partition_of(tenant: str, learner: str, partitions: int) -> Partition:
     """Where all rows of a learner live. Set explicitly on every write; never left to a client's partitioner."""
     return Partition(crc32(f"{tenant}\x1f{learner}".encode()) % partitions)

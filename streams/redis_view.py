@@ -15,7 +15,7 @@ from msgspec import msgpack
 
 from agents.ports import Advance, Dirty, Look, StoredRow
 from agents.window import SLOTS
-from schemas.errors import Doubt
+from schemas.errors import Doubt, Halt
 from schemas.interaction import Outgoing
 from streams.keys import LIVE_KEPT, TAIL_KEPT, WORKERS, PartitionKeys
 from streams.wire import Scripts, Wire
@@ -43,6 +43,11 @@ class RedisView:
     async def look(self, partition: int) -> Look:
         keys = self._keys[partition]
         (applied, checksum, _), pairs = await self._scripts.run("look", [keys.state, keys.outbox], [])
+        if any(b":" in name for name in pairs[::2]):
+            raise Halt(
+                f"The outbox of partition {partition} was left by an older release, which named its entries otherwise.",
+                "Start that release once more and stop it with SIGTERM: it sends what is there. Nothing is lost.",
+            )
         outbox = sorted((int(pairs[i]), _decode_emitted(pairs[i + 1])) for i in range(0, len(pairs), 2))
         whole = applied is not None and not applied.startswith(b"rebuilding")
         return Look(int(applied) if whole else None, int(checksum or 0), outbox, applied is not None and not whole)

@@ -166,6 +166,17 @@ def test_responses_are_learned_alike_alone_and_together() -> None:
     assert cuts[0] == cuts[1] == cuts[2] and cuts[0]
 
 
+def test_a_record_that_was_learned_in_part_teaches_the_rest() -> None:
+    """Batches that are computed again may be cut elsewhere."""
+    lessons = [lesson for record in responses(20) for lesson in decode_learning(record.value)]
+    start = begun("default", "tiny", Population.empty())
+    whole, twice = (
+        Lessons().answer(Ask(begin=[start], values=[encode_msgpack(lessons[a:b]) for a, b in cuts], cut=True))
+        for cuts in ([(0, 20)], [(0, 12), (7, 20)])
+    )
+    assert whole == twice and whole
+
+
 async def test_after_partitions_moved_it_goes_on_from_what_another_published_last(calibrating: Calibrating) -> None:
     shared, other = MemoryShared(), Lessons()
     async with calibrating(shared) as (agent, books):

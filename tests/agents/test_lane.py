@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from agents.books import TopicBooks
-from agents.compute import MOST_LESSONS
 from agents.lane import Lane
 from agents.ports import Advance, Batch
 from agents.wiring import Ports
@@ -109,15 +108,6 @@ async def test_every_answer_gets_a_decision_in_order(world: World) -> None:
     assert sum(len(decode_learning(record.value)) for record in world.sent(topics.LEARNING)) == 30
     assert world.acked == sorted(world.acked)
     await world.check_against_reference()
-
-
-async def test_what_a_batch_teaches_shares_records_by_course_in_order(world: World) -> None:
-    await world.write(*(interaction(n, learner=f"l{n % 3}") for n in range(MOST_LESSONS + 3)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, MOST_LESSONS + 3))
-        await world.until_acked(MOST_LESSONS + 2)
-    taught = [[each.offset for each in decode_learning(record.value)] for record in world.sent(topics.LEARNING)]
-    assert taught == [list(range(MOST_LESSONS)), [MOST_LESSONS, MOST_LESSONS + 1, MOST_LESSONS + 2]]
 
 
 async def test_a_resend_has_one_effect_and_points_to_the_original_decision(world: World) -> None:

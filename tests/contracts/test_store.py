@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agents.ports import Advance, LearnerStore, LiveWrite, RowWrite, StoredRow
+from schemas.errors import Halt
 from schemas.interaction import Outgoing
+from streams.keys import PartitionKeys
 from streams.redis_view import RedisView
 from streams.wire import Wire
 from tests.fakes import MemoryStore
@@ -105,3 +107,9 @@ class TestOutbox:
         assert look.outbox == [(n, [OUT]) for n in range(12)]
         await store.sent(0, range(11))
         assert (await store.look(0)).outbox == [(11, [OUT])]
+
+    async def test_what_an_older_release_left_halts_the_partition(self, client: Wire) -> None:
+        """It named its entries otherwise."""
+        await client.call("HSET", PartitionKeys.of(0).outbox, "3:decisions", b"x")
+        with pytest.raises(Halt, match="older release"):
+            await RedisView(client, 2, direct=False).look(0)
