@@ -20,12 +20,12 @@ from delivery.ingest import MAX_BODY_BYTES, Ingest, Taken
 from delivery.ports import LiveView, Published
 from delivery.problems import STATUS, problem, rejected, unavailable
 from delivery.receipts import Receipts
-from delivery.session import row_of
+from delivery.session import row_named, row_of
 from delivery.sse import subscribe
 from delivery.waiting import decision_for, wait_ms
 from schemas.codec import decode_course
 from schemas.errors import Code, Rejection, Unavailable
-from schemas.ids import DEFAULT_RUN, RowId, partition_of
+from schemas.ids import DEFAULT_RUN, partition_of
 
 MAX_COURSE_BYTES = 900 * 1024
 WORKER_SILENT_MS = 5_000
@@ -129,7 +129,7 @@ def make_app(parts: Gateway) -> ASGIApp:
     @app.get("/v1/courses/{course}/learners/{learner:path}/decision", **openapi.LATEST)
     async def get_decision(request: Request, course: str, learner: str, run: str = DEFAULT_RUN) -> Response:
         tenant = tenant_of(request)
-        row = RowId(tenant, course, run, learner)
+        row = row_named(tenant, course, run, learner)
         body = await parts.view.latest(partition_of(tenant, learner, parts.partitions), row.key)
         if body is None:
             raise HTTPException(404, f"No decision yet for learner {learner!r} in {course!r}; send an event first.")

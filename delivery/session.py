@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from msgspec import DecodeError, ValidationError, json
 
 from schemas.errors import Code, Rejection
+from schemas.events import MOST_NAME
 from schemas.ids import RowId
 
 EPOCH = ""
@@ -34,8 +35,15 @@ def row_of(topic: str, tenant: str) -> RowId:
     match path.split("/"):
         case ["", "courses", course, "learners", learner, "decisions"] if course and learner:
             run = unquote(query.removeprefix("run=")) if query.startswith("run=") else "1"
-            return RowId(tenant, unquote(course), run, unquote(learner))
+            return row_named(tenant, unquote(course), run, unquote(learner))
     raise Rejection(Code.INVALID, f"{topic[:200]!r} is not a topic; say /courses/COURSE/learners/LEARNER/decisions.")
+
+
+def row_named(tenant: str, course: str, run: str, learner: str) -> RowId:
+    """The row that somebody outside names. Raises Rejection for names that no event can have: keys of rows are kept."""
+    if max(len(course), len(run), len(learner)) > MOST_NAME:
+        raise Rejection(Code.INVALID, f"Courses, runs and learners have names of at most {MOST_NAME} characters.")
+    return RowId(tenant, course, run, learner)
 
 
 @dataclass(slots=True)

@@ -39,8 +39,9 @@ BY_GATEWAYS: frozenset[str] = frozenset({"delivered"})
 
 Action = Literal["skip", "back", "again", "know", "not_now", "restart", "personalise", "do_not_personalise"]
 
-Name = Annotated[str, Meta(min_length=1, max_length=128)]
-"""An id that somebody outside chose: any characters, 1 to 128 of them."""
+MOST_NAME = 128
+Name = Annotated[str, Meta(min_length=1, max_length=MOST_NAME)]
+"""An id that somebody outside chose: any characters, 1 to MOST_NAME of them."""
 
 
 class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, frozen=True):

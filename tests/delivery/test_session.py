@@ -46,6 +46,15 @@ def test_what_is_no_topic_is_rejected() -> None:
             row_of(topic, "default")
 
 
+def test_a_name_that_no_event_can_have_is_rejected() -> None:
+    """Keys of rows are kept, so whoever asks must not choose how long they are."""
+    longest = RowId("default", "c" * 128, "r" * 128, "l" * 128)
+    assert row_of(topic_of(longest), "default") == longest
+    for course, run, learner in (("c" * 129, "r", "l"), ("c", "r" * 129, "l"), ("c", "r", "l" * 129)):
+        with pytest.raises(Rejection, match="128"):
+            row_of(topic_of(RowId("default", course, run, learner)), "default")
+
+
 @pytest.mark.parametrize(
     ("header", "expected"),
     [("wait=250", 250), ("respond-async, wait=10", 10), ('wait="5"; foo', 5), ("wait=99999", 10_000), ("wait=\u00b2", None),

@@ -122,6 +122,7 @@ def test_events_that_ask_for_nothing_are_not_waited_for(place: Running) -> None:
 def test_the_latest_decision_can_be_asked_for(place: Running) -> None:
     with http(place) as client:
         assert client.get("/v1/courses/tiny/learners/nobody/decision").status_code == 404
+        assert client.get(f"/v1/courses/tiny/learners/{'n' * 129}/decision").status_code == 422
         decided = post(place, event(learner="l a/t ü"), Prefer="wait=5000").json()
         found = client.get("/v1/courses/tiny/learners/l%20a%2Ft%20%C3%BC/decision")
         assert found.status_code == 200 and found.json() == decided
