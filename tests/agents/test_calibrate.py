@@ -24,7 +24,7 @@ from schemas import topics
 from schemas.codec import decode_learning, encode_msgpack
 from schemas.interaction import LogRecord
 from schemas.population import PopulationChange, PopulationRecord, decode_population, encode_population
-from tests.agents.test_lane import until
+from tests.agents.world import until
 from tests.factories import course, interaction
 from tests.fakes import MemoryShared
 

@@ -1,99 +1,19 @@
-"""A lane over memory: what it applies, what it sends when, and how it gets up again."""
+"""A lane over memory: what it applies, rejects and sends, and when it acknowledges."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
-from agents.books import TopicBooks
-from agents.lane import Lane
-from agents.ports import Advance, Batch
-from agents.wiring import Ports
-from runtime.tasks import cancel_all
 from schemas import topics
 from schemas.codec import decode_decision, decode_learning, decode_reject
-from schemas.errors import Rejection, Unavailable
-from schemas.interaction import Interaction, LogRecord, Outgoing
-from tests.factories import HEADERS, interaction, outgoing, publish
-from tests.fakes import MemoryCheckpoints, MemoryLog, MemoryShared, MemorySink, MemoryStore, Notes
-from tests.reference import reference_run
-
-
-@dataclass
-class World:
-    """Everything a lane stands on."""
-
-    log: MemoryLog = field(default_factory=MemoryLog)
-    store: MemoryStore = field(default_factory=MemoryStore)
-    sink: Any = field(default_factory=MemorySink)
-    checkpoints: MemoryCheckpoints = field(default_factory=MemoryCheckpoints)
-    shared: MemoryShared = field(default_factory=MemoryShared)
-    notes: Notes = field(default_factory=Notes)
-    acked: list[int] = field(default_factory=list)
-
-    async def write(self, *said: Interaction) -> None:
-        """Append to the log, as a gateway would."""
-        await self.log.append([outgoing(each) for each in said])
-
-    def batch(self, start: int, end: int) -> Batch:
-        """Records as the transport hands them over."""
-        records = self.log.partitions[topics.INTERACTIONS, 0][start:end]
-        return Batch(records, lambda: self.ack(records[-1].offset))
-
-    def ack(self, last: int) -> None:
-        """Take an acknowledgement."""
-        self.acked.append(last)
-        self.log.acked[0] = last + 1
-
-    @asynccontextmanager
-    async def lane(self, checkpoint_seconds: float = 1000.0) -> AsyncIterator[Lane]:
-        """A running lane; cancelled like a killed worker when the block ends."""
-        books = TopicBooks(self.shared)
-        await books.tail.start()
-        ports = Ports(self.log, self.store, books, self.sink, self.checkpoints, self.notes, 1, checkpoint_seconds)
-        lane = Lane(0, ports)
-        running = asyncio.create_task(lane.run())
-        try:
-            yield lane
-        finally:
-            await cancel_all([running])
-            await books.tail.stop()
-
-    async def until_acked(self, last: int) -> None:
-        """Wait until `last` is acknowledged."""
-        await until(lambda: bool(self.acked) and self.acked[-1] >= last)
-
-    def sent(self, topic: str) -> list[Outgoing]:
-        """What was sent to a topic."""
-        return [record for record in self.sink.records if record.topic == topic]
-
-    async def check_against_reference(self) -> None:
-        """Rows and decisions are those of a pure in-order run, bit for bit, and nothing is missing or doubled."""
-        pure = await reference_run(self.log, self.shared, 1)
-        assert {key: row.packed for key, row in self.store.parts[0].rows.items()} == pure.rows
-        told: dict[bytes, bytes] = {}
-        for record in self.sent(topics.DECISIONS):
-            assert told.setdefault(record.key, record.value) == record.value, "one seq, two stories"
-        assert told == {f"{row}/{seq}".encode(): body for (row, seq), body in pure.decisions.items()}
-
-
-async def until(holds: Any, seconds: float = 5.0) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0)
-
-
-@pytest.fixture
-async def world() -> World:
-    made = World()
-    await publish(made.shared)
-    return made
+from schemas.errors import Rejection
+from schemas.interaction import LogRecord, Outgoing
+from tests.agents.world import World, until
+from tests.factories import HEADERS, interaction, outgoing
+from tests.fakes import MemorySink
 
 
 async def test_every_answer_gets_a_decision_in_order(world: World) -> None:
@@ -206,72 +126,6 @@ async def test_nothing_is_acknowledged_before_it_is_sent(world: World) -> None:
     await world.check_against_reference()
 
 
-@pytest.mark.parametrize("lost", ["before", "after"])
-async def test_an_unknown_outcome_of_the_view_is_recovered(world: World, lost: str) -> None:
-    class ShakyStore(MemoryStore):
-        failures = 3
-
-        async def advance(self, partition: int, expected: int, change: Advance, sent: Sequence[int] = ()) -> bool:
-            if self.failures and change.last >= 5:
-                self.failures -= 1
-                if lost == "after":
-                    await super().advance(partition, expected, change)
-                raise Unavailable("store", "connection lost")
-            return await super().advance(partition, expected, change)
-
-    world.store = ShakyStore()
-    await world.write(*(interaction(n, learner=f"l{n % 2}") for n in range(12)))
-    async with world.lane() as lane:
-        for start in range(0, 12, 3):
-            lane.offer(world.batch(start, start + 3))
-        await world.until_acked(11)
-    await world.check_against_reference()
-
-
-async def test_a_lane_killed_anywhere_leaves_nothing_lost_or_doubled(world: World) -> None:
-    await world.write(*(interaction(n, learner=f"l{n % 5}", correct=n % 3 > 0) for n in range(60)))
-    for kill_after in range(1, 40, 3):
-        async with world.lane(checkpoint_seconds=0.0) as lane:
-            start = world.log.acked.get(0, 0)
-            if start < 60:
-                lane.offer(world.batch(start, 60))
-            for _ in range(kill_after):
-                await asyncio.sleep(0)
-    async with world.lane() as lane:
-        start = world.log.acked.get(0, 0)
-        if start < 60:
-            lane.offer(world.batch(start, 60))
-        await until(lambda: world.log.acked.get(0) == 60 and not world.store.parts[0].outbox)
-    await world.check_against_reference()
-
-
-async def test_a_wiped_store_is_rebuilt_from_checkpoint_and_log(world: World) -> None:
-    await world.write(*(interaction(n, learner=f"l{n % 4}") for n in range(50)))
-    async with world.lane(checkpoint_seconds=0.0) as lane:
-        lane.offer(world.batch(0, 20))
-        await world.until_acked(19)
-        await until(lambda: world.checkpoints.saved.get(0) is not None)
-        lane.offer(world.batch(20, 40))
-        await world.until_acked(39)
-        world.store.parts.clear()
-        lane.offer(world.batch(40, 50))
-        await until(lambda: world.store.parts[0].applied == 49)
-        await world.until_acked(49)
-    assert "doubt" in world.notes.names()
-    await world.check_against_reference()
-
-
-async def test_a_wiped_store_is_noticed_also_while_nothing_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.lane.IDLE_SECONDS", 0.01)
-    await world.write(*(interaction(n) for n in range(5)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 5))
-        await world.until_acked(4)
-        world.store.parts.clear()
-        await until(lambda: world.store.parts[0].applied == 4)
-    await world.check_against_reference()
-
-
 async def test_what_the_transport_skipped_is_read_from_the_log(world: World) -> None:
     await world.write(*(interaction(n) for n in range(9)))
     async with world.lane() as lane:
@@ -308,18 +162,6 @@ async def test_what_a_rebalance_rewinds_is_applied_once_also_with_a_backlog(worl
     await world.check_against_reference()
 
 
-async def test_what_was_applied_and_wiped_after_the_commit_is_done_again_without_new_traffic(world: World) -> None:
-    await world.write(*(interaction(n) for n in range(12)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 12))
-        await world.until_acked(11)
-        world.log.acked[0] = 6
-        world.store.parts.clear()
-        lane._arrived.set()
-        await until(lambda: world.store.parts[0].applied == 11, 10)
-    await world.check_against_reference()
-
-
 async def test_a_bug_in_the_step_halts_its_partition_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
@@ -331,18 +173,6 @@ async def test_a_bug_in_the_step_halts_its_partition_only(world: World, monkeypa
         await until(lambda: lane.halted is not None)
         assert "ZeroDivisionError" in str(lane.halted)
     assert not world.acked
-
-
-async def test_a_half_finished_rebuild_is_done_again(world: World) -> None:
-    await world.write(*(interaction(n) for n in range(6)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 6))
-        await world.until_acked(5)
-    part = world.store.parts[0]
-    part.applied, part.rebuilding, part.rows = None, True, {}
-    async with world.lane():
-        await until(lambda: world.store.parts[0].applied == 5)
-    await world.check_against_reference()
 
 
 async def test_a_record_in_a_partition_that_is_not_its_rows_is_rejected(world: World) -> None:
@@ -365,44 +195,6 @@ async def test_what_is_handed_over_again_is_dropped_and_acknowledged(world: Worl
     await world.check_against_reference()
 
 
-async def test_a_log_that_lost_data_halts_the_partition(world: World) -> None:
-    await world.write(*(interaction(n) for n in range(6)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 6))
-        await world.until_acked(5)
-    del world.log.partitions[topics.INTERACTIONS, 0][4:]
-    async with world.lane() as lane:
-        await until(lambda: lane.halted is not None)
-        assert lane.halted is not None and "lost data" in str(lane.halted)
-
-
-async def test_another_record_at_the_applied_offset_halts_the_partition(world: World) -> None:
-    await world.write(interaction(1), interaction(2))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 2))
-        await world.until_acked(1)
-    log = world.log.partitions[topics.INTERACTIONS, 0]
-    log[1] = outgoing_record(1, interaction(99))
-    async with world.lane() as lane:
-        await until(lambda: lane.halted is not None)
-
-
-async def test_a_corrupted_row_is_rebuilt_never_guessed(world: World) -> None:
-    await world.write(*(interaction(n) for n in range(8)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 4))
-        await world.until_acked(3)
-    rows = world.store.parts[0].rows
-    (key,) = rows
-    packed = rows[key].packed
-    assert packed is not None
-    rows[key] = rows[key]._replace(packed=packed[:20] + bytes([packed[20] ^ 1]) + packed[21:])
-    async with world.lane() as lane:
-        lane.offer(world.batch(4, 8))
-        await world.until_acked(7)
-    await world.check_against_reference()
-
-
 async def test_stopping_finishes_sends_and_writes_a_last_checkpoint(world: World) -> None:
     await world.write(*(interaction(n) for n in range(10)))
     async with world.lane() as lane:
@@ -412,12 +204,6 @@ async def test_stopping_finishes_sends_and_writes_a_last_checkpoint(world: World
         await until(lambda: world.checkpoints.saved.get(0) is not None)
     assert world.checkpoints.saved[0].watermark == 9
     assert world.acked[-1] == 9
-
-
-def outgoing_record(offset: int, said: Interaction) -> LogRecord:
-    """A record at an offset."""
-    made = outgoing(said)
-    return LogRecord(offset, made.key, made.value, made.headers)
 
 
 async def test_decisions_carry_the_stamps_of_their_record(world: World) -> None:
