@@ -82,8 +82,8 @@ class RedisView:
 
     def _emitted(self, change: Advance) -> list[Any]:
         if not self._direct:
-            return [1, change.last, _encode(change.emitted), 0] if change.emitted else [0, 0]
-        args: list[Any] = [0, len(change.emitted)]
+            return [_encode(change.emitted) if change.emitted else b"", 0]
+        args: list[Any] = [b"", len(change.emitted)]
         for out in change.emitted:
             keys = self._keys[out.partition]
             args += (keys.ends, keys.topic(out.topic), out.topic, out.key, out.value, _encode(out.headers))

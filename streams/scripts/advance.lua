@@ -3,9 +3,9 @@
 -- ARGV: expected last checksum live_max tail_max tail_prefix
 --       n (row packed m (slot chunk)*m)*n      rows
 --       n (entry row seq body)*n               live entries; body '' points to decision seq
---       n (name blob)*n                        into the outbox          (a log and topics elsewhere)
+--       emitted                                into the outbox, under last; '' where there is none
 --       n (ends stream topic key value headers)*n   into topic streams   (standalone)
---       n name*n                               out of the outbox: they are in their topics
+--       n last*n                               out of the outbox: batches that are in their topics
 -- Everything is checked before the first write: a script that fails half way keeps what it wrote.
 local state, rows, ids, live, outbox, dirty = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local applied = redis.call('HGET', state, 'applied') or '-1'
@@ -57,10 +57,8 @@ for _ = 1, n_live do
     redis.call('XADD', ARGV[6] .. row, 'MAXLEN', '~', ARGV[5], seq .. '-0', 'b', body)
   end
 end
-for _ = 1, tonumber(take()) do
-  local name = take()
-  redis.call('HSET', outbox, name, take())
-end
+local emitted = take()
+if emitted ~= '' then redis.call('HSET', outbox, ARGV[2], emitted) end
 for _ = 1, tonumber(take()) do
   local ends, stream, topic, key, value, headers = take(), take(), take(), take(), take(), take()
   local n = redis.call('HINCRBY', ends, topic, 1)
