@@ -30,7 +30,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 9
+ENGINE = 10
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -139,12 +139,16 @@ def _hear(row: Row, told: _Told) -> None:
         told.answer = Response(*said)
     else:
         view = View(row, told.course, told.population, max(told.at_ms, row.last_at_ms))
-        known = [state.known for state in states_of(row, skills)]
+        states = states_of(row, skills)
+        known, tries = [state.known for state in states], [state.tries for state in states]
         weights, beliefs = [segment.skills.get(name, 1.0) for name in skills], _beliefs(view, skills, known)
         below, steep = view.learned.middle - segment.difficulty, view.learned.steep
-        taught = [weight * view.fit(each, steep * below) for weight, each in zip(weights, beliefs, strict=True)]
+        taught = [
+            weight * view.teaches(each, tried, steep * below)
+            for weight, each, tried in zip(weights, beliefs, tries, strict=True)
+        ]
         first = all(each == NO_BELIEF for each in known)
-        told.answer = Response(*said, weights, below, steep, beliefs, taught, first)
+        told.answer = Response(*said, weights, below, steep, beliefs, taught, first, view.late(beliefs, tries))
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)

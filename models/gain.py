@@ -5,12 +5,13 @@
     score = sum over skills of weight x left x fit / minutes x .85^seen x priority x quality
 
 Mastery is the probability of answering a typical item of the skill right. How far so many questions are expected to raise
-it is what models.belief says of the levels at which the learner may be; of what was forgotten each try brings back BACK of
-the rest. Growth: where levels mean anything, who knows next to nothing of a skill gains less of it, up to GROWN. Readiness
-is how far the skills are known that this one builds on; ahead counts those that build on it (1 + .25 for each). A segment
-fits who answers about five in eight of its questions right; who wants to go slower is given easier ones. How deep that cuts
-depends on whether the author's levels mean anything (models.levels). Wanted is what goal and work context ask for. Quality
-is the population's. The factors are those of the policy page of the design.
+it is what models.belief says of the levels at which the learner may be, less where later tries of a course teach less; of
+what was forgotten each try brings back BACK of the rest. Growth: where levels mean anything, who knows next to nothing of a
+skill gains less of it, up to GROWN. Readiness is how far the skills are known that this one builds on; ahead counts those
+that build on it (1 + .25 for each). A segment fits who answers about five in eight of its questions right, fewer where late
+answers fall short of beliefs; who wants to go slower is given easier ones. How deep that cuts depends on whether the
+author's levels mean anything (models.levels). Wanted is what goal and work context ask for. Quality is the population's.
+The factors are those of the policy page of the design.
 
 All segments of a course are worked out together, skills first; see models.plan.
 """
@@ -48,6 +49,10 @@ _BROUGHT: Final = [1.0 - (1.0 - BACK) ** tries for tries in range(MOST_TRIES + 1
 UNFIT: Final = 0.9
 """The share of a gain that is lost where a segment does not fit at all and levels are trusted wholly."""
 
+LATE_TRIES: Final = 8
+LATE_KNOWN: Final = 0.75
+"""Whose answers say whether later tries teach as believed: those of who practised so often, and seems so sure."""
+
 FITS: Final = 1.25
 SURE: Final = 0.01
 
@@ -81,13 +86,23 @@ class View:
         """Mastery as a share of the way from guessing to done."""
         return _share(self.mastery(skill))
 
-    def fit(self, known: bytes, easier: float) -> float:
-        """How far a question that adds `easier` to the logit of a typical one teaches who is believed to know its skill so:
-        as in the score, at the usual pace."""
-        if self.learned.trust == 0.0:
-            return 1.0
-        ability = _ability(belief.mastery(known, self.learned.effects.right))
-        return _fit(ability - FITTING_BY_PACE[0] + easier, UNFIT * self.learned.trust)
+    def teaches(self, known: bytes, tries: int, easier: float) -> float:
+        """How far a question that adds `easier` to the logit of a typical one teaches who is believed to know its skill so
+        after so many tries, 0 to 1: as in the score, at the usual pace."""
+        learned = self.learned
+        fit = 1.0
+        if learned.trust > 0.0:
+            ability = _ability(belief.mastery(known, learned.effects.right))
+            fit = _fit(ability - FITTING_BY_PACE[0] + learned.harder + easier, UNFIT * learned.trust)
+        return fit / (1.0 + learned.slowing * tries)
+
+    def late(self, beliefs: list[bytes], tries: list[int]) -> bool:
+        """Whether all of some skills were practised LATE_TRIES times and more, and are believed to be known."""
+        right = self.learned.effects.right
+        return bool(tries) and all(
+            tried >= LATE_TRIES and belief.mastery(known, right) >= LATE_KNOWN
+            for known, tried in zip(beliefs, tries, strict=True)
+        )
 
     @property
     def standing(self) -> Standing:
@@ -133,7 +148,9 @@ def _left(view: View) -> dict[int, list[float]]:
             factor *= 1.0 - trust * (1.0 - UNGROWN) * (1.0 - share / GROWN)
         factors.append(factor * _readiness(known, bases) if bases else factor)
     _add_wishes(view, factors)
-    beliefs, forgotten = view.standing.beliefs, view.standing.forgotten
+    beliefs, forgotten, slowing = view.standing.beliefs, view.standing.forgotten, view.learned.slowing
+    if slowing > 0.0:
+        factors = [each / (1.0 + slowing * tries) for each, tries in zip(factors, view.standing.tries, strict=True)]
     return {
         tries: [
             factor * (rise(belief, tries) + lost * _BROUGHT[tries])
@@ -147,7 +164,7 @@ def _fits(view: View) -> list[float]:
     depth: float = UNFIT * view.learned.trust
     if depth == 0.0:
         return [1.0] * len(view.plan.pairs)
-    fitting: float = FITTING_BY_PACE[view.row.pace_choice]
+    fitting: float = FITTING_BY_PACE[view.row.pace_choice] - view.learned.harder
     away = [_ability(mastery) - fitting for mastery in view.masteries]
     return [
         _fit(away[pair.skill] + easier, depth) for pair, easier in zip(view.plan.pairs, view.learned.easier, strict=True)

@@ -117,11 +117,13 @@ class SkillEffects:
 
 
 class Standing(NamedTuple):
-    """Of each skill: mastery, between 0 and 1; what is believed (models.belief); what is forgotten of that mastery since."""
+    """Of each skill: mastery, between 0 and 1; what is believed (models.belief); what is forgotten of that mastery since;
+    tries so far."""
 
     masteries: list[float]
     beliefs: list[bytes]
     forgotten: list[float]
+    tries: list[int]
 
 
 def masteries(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = True) -> list[float]:
@@ -141,13 +143,14 @@ def standing(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = T
     places, bins = effects.places, effects.bins
     new = effects.new(lately)
     known = [UNPRACTISED] * len(new)
-    beliefs, lost = [NO_BELIEF] * len(new), [0.0] * len(new)
+    beliefs, lost, tried = [NO_BELIEF] * len(new), [0.0] * len(new), [0] * len(new)
     w_wins, w_fails, w_ratio, w_residual, w_gap = effects.of_skill
     w_wins, w_fails = w_wins + w_ratio, w_fails - w_ratio
     for key, theta, _, residual, won, tries, last, _, recent, levels in row.skills.every():
         place = places.get(key)
         if place is None or not tries:
             continue
+        tried[place] = tries
         gap = gap_since(moment, last)
         if believed and levels != NO_BELIEF:
             whole = belief.mastery(levels, effects.right)
@@ -162,7 +165,7 @@ def standing(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = T
             known[place] = sigmoid(common + effects.newness + effect)
         if beliefs[place] == NO_BELIEF:
             beliefs[place] = belief.start(known[place])
-    return Standing(known, beliefs, lost)
+    return Standing(known, beliefs, lost, tried)
 
 
 def _less(mastery: float, forgotten: float) -> float:

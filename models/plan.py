@@ -26,6 +26,12 @@ PRIOR_PASSES: Final = 2.0
 VERSIONS_KEPT: Final = 8
 BITMAPS_KEPT: Final = 4_096
 
+SLOWED: Final = 0.4
+"""For each logit that late answers fall short of beliefs: how much slower a try teaches for each try before it."""
+HARDENED: Final = 8.0
+"""For each such logit, by how many logits harder questions fit best; at most HARDEST."""
+HARDEST: Final = 0.9
+
 
 class Entry:
     """One segment: its 32-bit name, its place and bit in the authored order, and what it teaches: per skill its name, its
@@ -113,15 +119,18 @@ class Learned:
     questions going through it asks (`tries`; `counts` has each number once), and the effects of its skills. Worth is the
     author's priority over minutes, times quality: the ratings "time well spent", shrunken. `easier` is by pair of the plan:
     what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1; `steep` how steep
-    they are, and `middle` is their mean."""
+    they are, and `middle` is their mean. Where those who practised long fall short of what is believed of them, later tries
+    taught less than the first ones did (`slowing`, by try), and questions were too easy (`harder`, in logits)."""
 
-    __slots__ = ("counts", "easier", "effects", "middle", "rates", "steep", "tries", "trust")
+    __slots__ = ("counts", "easier", "effects", "harder", "middle", "rates", "slowing", "steep", "tries", "trust")
 
     def __init__(self, course: Course, plan: Plan, population: Population) -> None:
         levels = levels_of(course, population)
         self.trust: float = levels.trust
         self.middle: float = levels.middle
         self.steep: float = population.steepness[0]
+        self.slowing: float = -SLOWED * population.lateness[0]
+        self.harder: float = min(HARDEST, -HARDENED * population.lateness[0])
         self.easier: list[float] = [self.steep * (levels.middle - pair.level) for pair in plan.pairs]
         self.rates: list[float] = [
             rate * quality(population, entry.segment.id) for rate, entry in zip(plan.rates, plan.entries, strict=True)

@@ -32,6 +32,8 @@ from schemas.population import (
 MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
+LEAST_LATE: Final = -0.5
+"""Nor does lateness: that beliefs are too modest costs minutes, not gaps."""
 LEAST_VARIANCE: Final = 0.002
 TIME_RATE: Final = 0.05
 MAX_EFFECT: Final = 8.0
@@ -78,6 +80,7 @@ class PopulationLearner:
         self._pass_count = len(start.passes.whole())
         self._steepness = Newton(start.steepness, 0.0, MOST_STEEP)
         self._newness = Newton(start.newness, LEAST_NEW, 0.0)
+        self._lateness = Newton(start.lateness, LEAST_LATE, 0.0)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -132,6 +135,7 @@ class PopulationLearner:
             self._learn_outcome(response)
             self._steepness.learn_one(response.pull)
             self._newness.learn_one(response.first)
+            self._lateness.learn_one(response.late)
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
         return True
@@ -153,6 +157,7 @@ class PopulationLearner:
             passes=self._passes,
             steepness=self._steepness.cut(),
             newness=self._newness.cut(),
+            lateness=self._lateness.cut(),
             watermark=dict(self._watermark),
             responses=self.responses,
         )

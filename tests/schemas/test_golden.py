@@ -10,7 +10,7 @@ from msgspec import json
 from agents.step import ENGINE, step
 from models.entries import NO_BELIEF
 from models.features import NAMES
-from models.population import NEWNESS, STEEPNESS, Population
+from models.population import LATENESS, NEWNESS, STEEPNESS, Population
 from models.population_learner import PopulationLearner
 from models.row import Row
 from schemas.codec import decode_interaction, decode_learning, encode_interaction, encode_msgpack
@@ -108,9 +108,10 @@ def test_what_the_third_format_of_rows_held_is_still_read() -> None:
 
 def test_what_was_learned_before_visits_and_levels_were_counted_is_still_read() -> None:
     (learned,) = decode_learning((GOLDEN / "4" / "learning.msgpack").read_bytes())
-    assert (learned.pull, learned.passed, learned.first) == ((0.0, 0.0), False, (0.0, 0.0))
+    assert (learned.pull, learned.passed, learned.first, learned.late) == ((0.0, 0.0), False, (0.0, 0.0), (0.0, 0.0))
     version = Population.empty().apply(decode_population((GOLDEN / "4" / "population.msgpack").read_bytes()).change, "x")
-    assert (version.passes.whole(), version.steepness, version.newness) == ({}, STEEPNESS, NEWNESS)
+    assert (version.passes.whole(), version.steepness) == ({}, STEEPNESS)
+    assert (version.newness, version.lateness) == (NEWNESS, LATENESS)
     assert json.decode((GOLDEN / "4" / "decision.json").read_bytes(), type=Decision).engine == 6
 
 
