@@ -147,8 +147,8 @@ def _hear(row: Row, told: _Told) -> None:
             weight * view.teaches(each, tried, steep * below)
             for weight, each, tried in zip(weights, beliefs, tries, strict=True)
         ]
-        first = all(each == NO_BELIEF for each in known)
-        told.answer = Response(*said, weights, below, steep, beliefs, taught, first, view.late(beliefs, tries))
+        first = not any(tries)
+        told.answer = Response(*said, weights, below, steep, beliefs, taught, first, view.tells(skills, known, tries))
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)

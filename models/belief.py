@@ -7,9 +7,10 @@
 An answer changes the belief by Bayes' rule; then the try itself may have taught. An item of several skills draws on each as
 their weights say. Two levels are Bayesian knowledge tracing (Corbett & Anderson 1995); six hold abilities on a scale too.
 
-A belief starts where `models.mastery` stands. From then on only how steep levels are is learned from other learners
-(docs/decisions/0024-practice-counts.md): what they teach about growth is too little, because whoever practises more meets
-the same items again, and harder ones (docs/decisions/0022-belief.md). Kept as a byte in 255ths for each level but the
+A belief starts where `models.mastery` stands. From then on two numbers are learned from other learners: how steep levels are
+(docs/decisions/0024-practice-counts.md), and whether tries come to teach less after many (models.shortfall). What they tell
+of growth itself is too little, because whoever practises more meets the same items again, and harder ones
+(docs/decisions/0022-belief.md). Kept as a byte in 255ths for each level but the
 lowest, never less than one: none is ever ruled out.
 """
 

@@ -1,17 +1,18 @@
 """What a segment is worth to a learner now: expected gain in mastery per expected minute, as signed parts.
 
     known = mastery between GUESSED and DONE, as a share
-    left = (expected rise of mastery by the segment's questions + what they bring back) x growth x readiness x ahead x wanted
+    left = (expected rise of mastery by the segment's questions x slowed + what they bring back)
+           x growth x readiness x ahead x wanted
     score = sum over skills of weight x left x fit / minutes x .85^seen x priority x quality
 
 Mastery is the probability of answering a typical item of the skill right. How far so many questions are expected to raise
-it is what models.belief says of the levels at which the learner may be, less where later tries of a course teach less; of
-what was forgotten each try brings back BACK of the rest. Growth: where levels mean anything, who knows next to nothing of a
-skill gains less of it, up to GROWN. Readiness is how far the skills are known that this one builds on; ahead counts those
-that build on it (1 + .25 for each). A segment fits who answers about five in eight of its questions right, fewer where late
-answers fall short of beliefs; who wants to go slower is given easier ones. How deep that cuts depends on whether the
-author's levels mean anything (models.levels). Wanted is what goal and work context ask for. Quality is the population's.
-The factors are those of the policy page of the design.
+it is what models.belief says of the levels at which the learner may be; slowed, where later tries of a course teach less
+(models.shortfall). Of what was forgotten each try brings back BACK of the rest. Growth: where levels mean anything, who
+knows next to nothing of a skill gains less of it, up to GROWN. Readiness is how far the skills are known that this one
+builds on; ahead counts those that build on it (1 + .25 for each). A segment fits who answers about five in eight of its
+questions right, fewer where beliefs are too high after much practice; who wants to go slower is given easier ones. How deep
+that cuts depends on whether the author's levels mean anything (models.levels). Wanted is what goal and work context ask
+for. Quality is the population's. The factors are those of the policy page of the design.
 
 All segments of a course are worked out together, skills first; see models.plan.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 from math import log
 from typing import Final, NamedTuple
 
-from models import belief
+from models import belief, shortfall
 from models.belief import MOST_TRIES, rise
 from models.mastery import Standing, standing
 from models.plan import Entry, Learned, Plan, learned_of, plan_of
@@ -36,6 +37,8 @@ CONTEXT: Final = 1.5
 FITTING_BY_PACE: Final = [0.3, 1.4, -0.3]
 """How far an ability is best above a level, in logits: as it is, slower, faster. With guesses and slips (models.belief)
 .62, .8 and .5 of the answers are right then."""
+HARDEST: Final = -0.6
+"""The same where harder questions fit (models.shortfall): .45 right, whatever the pace."""
 
 GUESSED: Final = 0.25
 DONE: Final = 0.9
@@ -48,10 +51,6 @@ BACK: Final = 0.25
 _BROUGHT: Final = [1.0 - (1.0 - BACK) ** tries for tries in range(MOST_TRIES + 1)]
 UNFIT: Final = 0.9
 """The share of a gain that is lost where a segment does not fit at all and levels are trusted wholly."""
-
-LATE_TRIES: Final = 8
-LATE_KNOWN: Final = 0.75
-"""Whose answers say whether later tries teach as believed: those of who practised so often, and seems so sure."""
 
 FITS: Final = 1.25
 SURE: Final = 0.01
@@ -93,16 +92,15 @@ class View:
         fit = 1.0
         if learned.trust > 0.0:
             ability = _ability(belief.mastery(known, learned.effects.right))
-            fit = _fit(ability - FITTING_BY_PACE[0] + learned.harder + easier, UNFIT * learned.trust)
+            fit = _fit(ability - _fitting(0, learned.harder) + easier, UNFIT * learned.trust)
         return fit / (1.0 + learned.slowing * tries)
 
-    def late(self, beliefs: list[bytes], tries: list[int]) -> bool:
-        """Whether all of some skills were practised LATE_TRIES times and more, and are believed to be known."""
-        right = self.learned.effects.right
-        return bool(tries) and all(
-            tried >= LATE_TRIES and belief.mastery(known, right) >= LATE_KNOWN
-            for known, tried in zip(beliefs, tries, strict=True)
-        )
+    def tells(self, skills: list[str], known: list[bytes], tries: list[int]) -> bool:
+        """Whether an answer to a question of some skills says how far beliefs are too high (models.shortfall)."""
+        if not shortfall.tells(known, tries, self.learned.effects.right):
+            return False
+        places, forgotten = self.plan.skill_places, self.standing.forgotten
+        return all(forgotten[places[skill]] == 0.0 for skill in skills)
 
     @property
     def standing(self) -> Standing:
@@ -149,12 +147,11 @@ def _left(view: View) -> dict[int, list[float]]:
         factors.append(factor * _readiness(known, bases) if bases else factor)
     _add_wishes(view, factors)
     beliefs, forgotten, slowing = view.standing.beliefs, view.standing.forgotten, view.learned.slowing
-    if slowing > 0.0:
-        factors = [each / (1.0 + slowing * tries) for each, tries in zip(factors, view.standing.tries, strict=True)]
+    slowed = [1.0 / (1.0 + slowing * tries) for tries in view.standing.tries]
     return {
         tries: [
-            factor * (rise(belief, tries) + lost * _BROUGHT[tries])
-            for factor, belief, lost in zip(factors, beliefs, forgotten, strict=True)
+            factor * (rise(belief, tries) * slow + lost * _BROUGHT[tries])
+            for factor, belief, slow, lost in zip(factors, beliefs, slowed, forgotten, strict=True)
         ]
         for tries in view.learned.counts
     }
@@ -164,11 +161,16 @@ def _fits(view: View) -> list[float]:
     depth: float = UNFIT * view.learned.trust
     if depth == 0.0:
         return [1.0] * len(view.plan.pairs)
-    fitting: float = FITTING_BY_PACE[view.row.pace_choice] - view.learned.harder
+    fitting: float = _fitting(view.row.pace_choice, view.learned.harder)
     away = [_ability(mastery) - fitting for mastery in view.masteries]
     return [
         _fit(away[pair.skill] + easier, depth) for pair, easier in zip(view.plan.pairs, view.learned.easier, strict=True)
     ]
+
+
+def _fitting(pace: int, harder: float) -> float:
+    fitting: float = FITTING_BY_PACE[pace] - harder
+    return fitting if fitting > HARDEST else HARDEST
 
 
 def _fit(away: float, depth: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from models import shortfall
 from models.belief import MOST_TRIES
 from models.levels import levels_of
 from models.mastery import SkillEffects
@@ -25,12 +26,6 @@ USUAL_TRIES: Final = 3.0
 PRIOR_PASSES: Final = 2.0
 VERSIONS_KEPT: Final = 8
 BITMAPS_KEPT: Final = 4_096
-
-SLOWED: Final = 0.4
-"""For each logit that late answers fall short of beliefs: how much slower a try teaches for each try before it."""
-HARDENED: Final = 8.0
-"""For each such logit, by how many logits harder questions fit best; at most HARDEST."""
-HARDEST: Final = 0.9
 
 
 class Entry:
@@ -119,8 +114,7 @@ class Learned:
     questions going through it asks (`tries`; `counts` has each number once), and the effects of its skills. Worth is the
     author's priority over minutes, times quality: the ratings "time well spent", shrunken. `easier` is by pair of the plan:
     what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1; `steep` how steep
-    they are, and `middle` is their mean. Where those who practised long fall short of what is believed of them, later tries
-    taught less than the first ones did (`slowing`, by try), and questions were too easy (`harder`, in logits)."""
+    they are, and `middle` is their mean. `slowing` and `harder`: see models.shortfall."""
 
     __slots__ = ("counts", "easier", "effects", "harder", "middle", "rates", "slowing", "steep", "tries", "trust")
 
@@ -129,8 +123,8 @@ class Learned:
         self.trust: float = levels.trust
         self.middle: float = levels.middle
         self.steep: float = population.steepness[0]
-        self.slowing: float = -SLOWED * population.lateness[0]
-        self.harder: float = min(HARDEST, -HARDENED * population.lateness[0])
+        self.slowing: float = shortfall.slowing(population.shortfall[0])
+        self.harder: float = shortfall.harder(population.shortfall[0])
         self.easier: list[float] = [self.steep * (levels.middle - pair.level) for pair in plan.pairs]
         self.rates: list[float] = [
             rate * quality(population, entry.segment.id) for rate, entry in zip(plan.rates, plan.entries, strict=True)

@@ -32,8 +32,8 @@ STEEPNESS: Final = (2.0, 2.0)
 """How steep levels are before anything is known, and how much information that is worth."""
 NEWNESS: Final = (0.0, 4.0)
 """The same of what is added to the logit of a skill not practised yet."""
-LATENESS: Final = (0.0, 200.0)
-"""The same of how far answers to skills practised long, and believed to be known, fall short of that."""
+SHORTFALL: Final = (0.0, 200.0)
+"""The same of what answers of who practised much fall short of beliefs by (models.shortfall)."""
 
 CELL_RATES = (SLOW, QUICK)
 
@@ -74,8 +74,8 @@ class Population:
 
     `losses` is the log loss of each of CELL_RATES so far. `steepness` says how steep levels are, in logits from the easiest
     to the hardest possible, and how much information there is about it; `newness` the same of what is added to the logit of
-    a skill not practised yet, and `lateness` of how far late answers fall short of beliefs. `bins` has the effects of the
-    cells without a name, by kind and value.
+    a skill not practised yet, and `shortfall` of what is to be taken from that of a skill practised much (models.shortfall).
+    `bins` has the effects of the cells without a name, by kind and value.
     """
 
     stamp: tuple[int, str]
@@ -92,7 +92,7 @@ class Population:
     passes: Table[str, PassValues]
     steepness: tuple[float, ...]
     newness: tuple[float, ...]
-    lateness: tuple[float, ...]
+    shortfall: tuple[float, ...]
 
     @classmethod
     def empty(cls) -> Population:
@@ -100,7 +100,7 @@ class Population:
         zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
         none: Table[int, CellValues] = Table({}, {})
         return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
-                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS, LATENESS)  # fmt: skip
+                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS, SHORTFALL)  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
@@ -125,7 +125,7 @@ class Population:
             self.passes.replace(change.passes) if change.passes else self.passes,
             tuple(change.steepness) or self.steepness,
             tuple(change.newness) or self.newness,
-            tuple(change.lateness) or self.lateness,
+            tuple(change.shortfall) or SHORTFALL,
         )
 
     def item(self, name: str) -> ItemValues:
@@ -177,7 +177,7 @@ def full_change(tenant: str, course: str, version: Population, parent: str = "")
         passes=version.passes.whole(),
         steepness=list(version.steepness),
         newness=list(version.newness),
-        lateness=list(version.lateness),
+        shortfall=list(version.shortfall),
         watermark=dict(version.watermark),
         responses=version.responses,
     )

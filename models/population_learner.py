@@ -5,7 +5,8 @@ and curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(
 by AdaGrad at two rates side by side; each course predicts with the rate of less log loss so far, always counted before
 learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
 Of segments the ratings "time well spent" are counted, and the answers of a visit. How steep a course's levels are (the
-author's difficulties, in models.belief) is learned by Newton steps on the log likelihood, one a version.
+author's difficulties, in models.belief), how well skills are known before any practice, and how far answers fall short of
+beliefs after much of it are learned by Newton steps on the log likelihood, one a version.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ from schemas.population import (
 MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
-LEAST_LATE: Final = -0.5
-"""Nor does lateness: that beliefs are too modest costs minutes, not gaps."""
+MOST_SHORT: Final = 2.0
 LEAST_VARIANCE: Final = 0.002
 TIME_RATE: Final = 0.05
 MAX_EFFECT: Final = 8.0
@@ -55,6 +55,10 @@ class Newton:
         """Take what an answer says: slope of its log likelihood, information."""
         self._slope += said[0]
         self._information += said[1]
+
+    def learn_error(self, said: tuple[float, float]) -> None:
+        """The same from an answer that was expected without the number: error, variance."""
+        self.learn_one((said[0] - self._value * said[1], said[1]))
 
     def cut(self) -> list[float]:
         """Make the step. Returns the number, and the information about it."""
@@ -80,7 +84,7 @@ class PopulationLearner:
         self._pass_count = len(start.passes.whole())
         self._steepness = Newton(start.steepness, 0.0, MOST_STEEP)
         self._newness = Newton(start.newness, LEAST_NEW, 0.0)
-        self._lateness = Newton(start.lateness, LEAST_LATE, 0.0)
+        self._shortfall = Newton(start.shortfall, -MOST_SHORT, MOST_SHORT)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -135,7 +139,7 @@ class PopulationLearner:
             self._learn_outcome(response)
             self._steepness.learn_one(response.pull)
             self._newness.learn_one(response.first)
-            self._lateness.learn_one(response.late)
+            self._shortfall.learn_error(response.practised)
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
         return True
@@ -157,7 +161,7 @@ class PopulationLearner:
             passes=self._passes,
             steepness=self._steepness.cut(),
             newness=self._newness.cut(),
-            lateness=self._lateness.cut(),
+            shortfall=self._shortfall.cut(),
             watermark=dict(self._watermark),
             responses=self.responses,
         )

@@ -18,8 +18,8 @@ class Response(NamedTuple):
 
     What only a course can say: the skills' `weights`, how far the item's difficulty is `below` the course's middle (-1 to
     1), how `steep` levels are, and of each skill `beliefs`, what is believed of it before the answer, and how far the try
-    may have `taught` it (models.belief); whether none was practised before (`first`), or all long since (`late`). Without a
-    course nothing is believed.
+    may have `taught` it (models.belief); whether none was practised before (`first`), or all were, much, and are believed
+    to be known (`practised`, see models.shortfall). Without a course nothing is believed.
     """
 
     item: str
@@ -35,7 +35,7 @@ class Response(NamedTuple):
     beliefs: Sequence[bytes] = ()
     taught: Sequence[float] = ()
     first: bool = False
-    late: bool = False
+    practised: bool = False
 
     @property
     def shown_ms(self) -> int:
@@ -45,8 +45,8 @@ class Response(NamedTuple):
 
 class Heard(NamedTuple):
     """What counting a response told: for `predicted` and for calibrate. `pace` is the learner's before it; `pull` is what
-    models.belief has from it of how steep levels are, `first` of how well skills are known that nobody practised, `late` of
-    how well those are that were practised long."""
+    models.belief has from it of how steep levels are, `first` of how well skills are known that were not practised,
+    `practised` by how much it was worse than expected of those that were, with the variance."""
 
     predicted: knowledge.Prediction
     timing: timing.Timing
@@ -54,7 +54,7 @@ class Heard(NamedTuple):
     pace: float
     pull: tuple[float, float]
     first: tuple[float, float]
-    late: tuple[float, float]
+    practised: tuple[float, float]
 
 
 def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
@@ -74,9 +74,10 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     if not response.beliefs:
         return Heard(predicted, timed, response.skills, pace, nothing, nothing, nothing)
     expected, pull = _believe(row, response, GUESS_DAMPING if timed.guessed else 1.0)
-    said = response.correct - expected, expected * (1.0 - expected)
-    first, late = said if response.first else nothing, said if response.late else nothing
-    return Heard(predicted, timed, response.skills, pace, pull, first, late)
+    error, variance = response.correct - expected, expected * (1.0 - expected)
+    first = (error, variance) if response.first else nothing
+    practised = (-error, variance) if response.practised else nothing
+    return Heard(predicted, timed, response.skills, pace, pull, first, practised)
 
 
 def _believe(row: Row, response: Response, damping: float) -> tuple[float, tuple[float, float]]:
@@ -133,7 +134,7 @@ def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
         cells=heard.predicted.cells,
         pull=heard.pull,
         first=heard.first,
-        late=heard.late,
+        practised=heard.practised,
     )
 
 

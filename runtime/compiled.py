@@ -27,7 +27,7 @@ STAMP = PACKAGE / ".compiled"
 """The fingerprint of what was compiled. Empty: nothing was, so that `make` does not try again."""
 
 HOT = ("adagrad", "behaviour", "belief", "entries", "features", "formats", "gain", "knowledge", "levels", "mask", "mastery",
-       "plan", "policy", "response", "row", "timing")  # fmt: skip
+       "plan", "policy", "response", "row", "shortfall", "timing")  # fmt: skip
 GROUP = "segue_models"
 EXACT = "-ffp-contract=off"
 """Never fuse multiplication and addition: decisions have the same bits on every machine, compiled or not."""

@@ -39,8 +39,8 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     `weights` and `gradients` (AdaGrad's sums of squares) stand in the order of models.features.NAMES. `watermark` gives
     for each source partition the last interaction that has been learned from. `losses` is the log loss so far of the slow
     and of the quick rate, `steepness` how steep levels are (logits from the easiest to the hardest possible) and the
-    information about it, `newness` what is added to the logit of a skill not practised yet, and the information about it,
-    `lateness` the same of a skill practised long and believed to be known.
+    information about it, `newness` what is added to the logit of a skill not practised yet, `shortfall` what is to be taken
+    from that of a skill practised much and believed to be known, and the information about each.
     """
 
     tenant: str
@@ -59,7 +59,7 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     passes: dict[str, PassValues] = {}
     steepness: list[float] = []
     newness: list[float] = []
-    lateness: list[float] = []
+    shortfall: list[float] = []
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):

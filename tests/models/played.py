@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import sys
+from dataclasses import replace
 from typing import Any
 
 from msgspec import convert
@@ -36,7 +37,7 @@ COURSE = convert({**course_json(), "skills": SKILLS, "segments": SEGMENTS, "hold
 
 def told(chance: random.Random, number: int) -> dict[str, Any]:
     """One event, as fields of `tests.factories.interaction`."""
-    segment = chance.randrange(80)
+    segment = chance.randrange(80 if chance.random() < 0.3 else 3)
     fields: dict[str, Any] = {
         "learner": f"l{chance.randrange(LEARNERS)}",
         "segment": f"s{segment}",
@@ -44,7 +45,7 @@ def told(chance: random.Random, number: int) -> dict[str, Any]:
     }
     kind = chance.choices(["answered", "completed", "overridden", "rated", "contextualised"], [80, 8, 8, 2, 2])[0]
     if kind == "answered":
-        return {**fields, "type": kind, "item": f"q{segment}-{chance.randrange(9)}", "correct": chance.random() < 0.6,
+        return {**fields, "type": kind, "item": f"q{segment}-{chance.randrange(9)}", "correct": chance.random() < 0.8,
                 "latency_ms": chance.randrange(300, 60_000), "attempt": chance.randrange(1, 3)}  # fmt: skip
     extra: dict[str, dict[str, Any]] = {
         "overridden": {"action": chance.choice(["again", "not_now", "know"])},
@@ -73,15 +74,16 @@ def main() -> None:
     learner = PopulationLearner("default", "tiny", Population.empty())
     play(Population.empty(), learner)
     learner.cut()
-    population, kept = learner.version, []
+    population, kept = replace(learner.version, shortfall=(0.1, 300.0)), []
     for _ in range(ROUNDS):
-        digest = hashlib.sha256()
+        digest, telling = hashlib.sha256(), 0
         for outcome in play(population, None):
+            telling += outcome.learning is not None and outcome.learning.practised != (0.0, 0.0)
             digest.update(outcome.row + (outcome.decision or b"") + encode_msgpack(outcome.learning))
         gc.collect()
         kept.append((len(gc.get_objects()), sys.getrefcount(None)))
     compiled = not str(models.row.__file__).endswith(".py")
-    print(json.dumps({"compiled": compiled, "digest": digest.hexdigest(), "kept": kept}))
+    print(json.dumps({"compiled": compiled, "digest": digest.hexdigest(), "kept": kept, "telling": telling}))
 
 
 if __name__ == "__main__":

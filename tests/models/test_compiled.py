@@ -37,6 +37,7 @@ def test_compiled_code_gives_the_bytes_of_the_sources_and_keeps_nothing(sources:
     quick, plain = played(compiled.ROOT), played(sources, compiled.ROOT)
     assert (quick["compiled"], plain["compiled"]) == (True, False)
     assert quick["digest"] == plain["digest"]
+    assert quick["telling"] == plain["telling"] > 10, "some have practised much"
     for which in (quick, plain):
         first, last = which["kept"][1], which["kept"][-1]
         assert abs(last[0] - first[0]) < 100 and abs(last[1] - first[1]) < 100, "something is kept of every record"

@@ -258,25 +258,6 @@ def test_only_a_first_answer_in_a_skill_tells_how_well_skills_are_known_before_p
     assert second.learning.first == (0.0, 0.0)
 
 
-def test_only_who_practised_long_and_seems_to_know_tells_whether_later_tries_teach() -> None:
-    population, row = Population.empty(), None
-    told: list[tuple[int, float, tuple[float, float]]] = []
-    for number in range(1, 30):
-        before = Row() if row is None else Row.unpack(row)
-        state = before.skills.get(hash32("a"))
-        known = View(before, COURSE, population, before.last_at_ms).believed("a") if state is None else state.known
-        outcome = step(row, interaction(number, correct=number != 29), 0, number, COURSE, population)
-        assert outcome.learning is not None
-        told.append((0 if state is None else state.tries, mastery(known, chances(0.0)), outcome.learning.late))
-        row = outcome.row
-    for tries, believed, late in told:
-        expected = (1.0 - believed, believed * (1.0 - believed)) if tries >= 8 and believed >= 0.75 else (0.0, 0.0)
-        if tries == 28:
-            expected = (-believed, believed * (1.0 - believed))
-        assert late == pytest.approx(expected), tries
-    assert 5 < sum(late != (0.0, 0.0) for _, _, late in told) < 29
-
-
 def test_what_first_answers_told_moves_what_is_not_practised() -> None:
     change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={}, skills={},
                               watermark={}, responses=60, newness=[-1.0, 50.0])  # fmt: skip

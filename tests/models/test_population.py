@@ -54,22 +54,6 @@ def test_a_version_says_how_much_better_skills_are_known_before_any_practice() -
     assert learner.cut()[0].newness == [0.0, 6.0], "what some happened to know is not what all know"
 
 
-def test_a_version_says_how_far_late_answers_fall_short_of_beliefs() -> None:
-    learner = PopulationLearner("", "", Population.empty())
-    for number in range(100):
-        learner.learn_one(answer(number, late=(-0.5, 1.0)))
-    learner.learn_one(answer(100, guessed=True, late=(-900.0, 9.0)))
-    change, name = learner.cut()
-    version = Population.empty().apply(change, name)
-    assert version.lateness == (-50.0 / 300.0, 300.0)
-    assert Population.full(full_change("", "", version), name).lateness == version.lateness
-    assert PopulationLearner("", "", version).cut()[0].lateness == [-50.0 / 300.0, 300.0]
-    learner.learn_one(answer(101, late=(-900.0, 0.0)))
-    assert learner.cut()[0].lateness == [-0.5, 300.0], "within bounds"
-    learner.learn_one(answer(102, late=(900.0, 0.0)))
-    assert learner.cut()[0].lateness == [0.0, 300.0], "beliefs that are too modest stay so"
-
-
 def test_levels_are_never_steeper_than_anything_nor_upside_down() -> None:
     for pull, end in ((500.0, 12.0), (-500.0, 0.0)):
         learner = PopulationLearner("", "", Population.empty())
