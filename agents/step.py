@@ -147,8 +147,9 @@ def _hear(row: Row, told: _Told) -> None:
             weight * view.teaches(each, tried, steep * below)
             for weight, each, tried in zip(weights, beliefs, tries, strict=True)
         ]
-        first = not any(tries)
-        told.answer = Response(*said, weights, below, steep, beliefs, taught, first, view.tells(skills, known, tries))
+        first, practised = not any(tries), view.tells(skills, known, tries)
+        apart = view.apart(skills) if first and skills else 0.0
+        told.answer = Response(*said, weights, below, steep, beliefs, taught, first, practised, apart)
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)

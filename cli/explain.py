@@ -75,8 +75,8 @@ def _parts(view: View, skill: str) -> list[Term]:
     (state,) = states_of(view.row, [skill])
     if state.known == NO_BELIEF:
         effects = view.learned.effects
-        newness = 0.0 if state.tries else effects.newness
-        return terms(view.row, view.population, None, [skill], view.now_ms, effects.typical, newness)
+        first = () if state.tries else (effects.newness, effects.spread)
+        return terms(view.row, view.population, None, [skill], view.now_ms, effects.typical, *first)
     levels = [Term(f"level {place} of {LEVELS}", share) for place, share in enumerate(shares(state.known), 1)]
     return sorted(levels, key=lambda level: -level.value)
 

@@ -52,6 +52,7 @@ _BROUGHT: Final = [1.0 - (1.0 - BACK) ** tries for tries in range(MOST_TRIES + 1
 UNFIT: Final = 0.9
 """The share of a gain that is lost where a segment does not fit at all and levels are trusted wholly."""
 
+MOST_APART: Final = 4.0
 FITS: Final = 1.25
 SURE: Final = 0.01
 
@@ -94,6 +95,15 @@ class View:
             ability = _ability(belief.mastery(known, learned.effects.right))
             fit = _fit(ability - _fitting(0, learned.harder) + easier, UNFIT * learned.trust)
         return fit / (1.0 + learned.slowing * tries)
+
+    def apart(self, skills: list[str]) -> float:
+        """The logit predicted of skills not practised yet, their mean, before what first answers told of such predictions;
+        at most MOST_APART either way."""
+        effects, whole = self.learned.effects, 0.0
+        for skill in skills:
+            mastery = self.mastery(skill)
+            whole += (log(mastery / (1.0 - mastery)) - effects.newness) / effects.spread
+        return max(-MOST_APART, min(MOST_APART, whole / len(skills)))
 
     def tells(self, skills: list[str], known: list[bytes], tries: list[int]) -> bool:
         """Whether an answer to a question of some skills says how far beliefs are too high (models.shortfall)."""

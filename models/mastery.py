@@ -2,9 +2,10 @@
 
 Of a skill that the learner practises it is what `models.belief` says, less what the population says is forgotten since. Of
 any other it is what `models.knowledge.predict` says for `item` None, with what a typical item of the course adds to the
-logit (easy items are met first, so one of which nothing is known counts as easier than the course is) and with what first
-answers in a skill told of such predictions (`newness`). What all skills share of the logit is summed once, and what the
-population says of a skill is looked up once for each way in which it was practised lately.
+logit (easy items are met first, so one of which nothing is known counts as easier than the course is), and with what first
+answers in a skill told of such predictions: by how much they are too high (`newness`) and too far apart (`spread`). What all
+skills share of the logit is summed once, and what the population says of a skill is looked up once for each way in which it
+was practised lately.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class SkillEffects:
         "of_skill",
         "places",
         "right",
+        "spread",
         "typical",
     )
 
@@ -75,6 +77,7 @@ class SkillEffects:
         self.right = belief.chances(0.0)
         self._names, self._population = names, population
         self.newness: float = population.newness[0]
+        self.spread: float = population.spread[0]
         self._known: dict[int, float] = {}
         self._new: dict[int, list[float]] = {}
         self.places: dict[int, int] = {hash32(name): place for place, name in enumerate(names)}
@@ -162,7 +165,7 @@ def standing(row: Row, effects: SkillEffects, now_ms: int, *, believed: bool = T
             known[place] = sigmoid(logit)
     for place, effect in enumerate(new):
         if known[place] == UNPRACTISED:
-            known[place] = sigmoid(common + effects.newness + effect)
+            known[place] = sigmoid(effects.newness + effects.spread * (common + effect))
         if beliefs[place] == NO_BELIEF:
             beliefs[place] = belief.start(known[place])
     return Standing(known, beliefs, lost, tried)

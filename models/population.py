@@ -32,6 +32,8 @@ STEEPNESS: Final = (2.0, 2.0)
 """How steep levels are before anything is known, and how much information that is worth."""
 NEWNESS: Final = (0.0, 4.0)
 """The same of what is added to the logit of a skill not practised yet."""
+SPREAD: Final = (1.0, 8.0)
+"""The same of how far apart predictions for such skills are: 1 as predicted, less nearer to one another."""
 SHORTFALL: Final = (0.0, 200.0)
 """The same of what answers of who practised much fall short of beliefs by (models.shortfall)."""
 
@@ -74,7 +76,8 @@ class Population:
 
     `losses` is the log loss of each of CELL_RATES so far. `steepness` says how steep levels are, in logits from the easiest
     to the hardest possible, and how much information there is about it; `newness` the same of what is added to the logit of
-    a skill not practised yet, and `shortfall` of what is to be taken from that of a skill practised much (models.shortfall).
+    a skill not practised yet, `spread` of what that logit is multiplied by before, and `shortfall` of what is to be taken
+    from that of a skill practised much (models.shortfall).
     `bins` has the effects of the cells without a name, by kind and value.
     """
 
@@ -93,6 +96,7 @@ class Population:
     steepness: tuple[float, ...]
     newness: tuple[float, ...]
     shortfall: tuple[float, ...]
+    spread: tuple[float, ...]
 
     @classmethod
     def empty(cls) -> Population:
@@ -100,7 +104,7 @@ class Population:
         zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
         none: Table[int, CellValues] = Table({}, {})
         return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
-                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS, SHORTFALL)  # fmt: skip
+                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS, SHORTFALL, SPREAD)  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
@@ -126,6 +130,7 @@ class Population:
             tuple(change.steepness) or self.steepness,
             tuple(change.newness) or self.newness,
             tuple(change.shortfall) or SHORTFALL,
+            tuple(change.spread) or SPREAD,
         )
 
     def item(self, name: str) -> ItemValues:
@@ -178,6 +183,7 @@ def full_change(tenant: str, course: str, version: Population, parent: str = "")
         steepness=list(version.steepness),
         newness=list(version.newness),
         shortfall=list(version.shortfall),
+        spread=list(version.spread),
         watermark=dict(version.watermark),
         responses=version.responses,
     )

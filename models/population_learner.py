@@ -33,6 +33,7 @@ from schemas.population import (
 MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
+LEAST_SPREAD: Final = 0.2
 MOST_SHORT: Final = 2.0
 LEAST_VARIANCE: Final = 0.002
 TIME_RATE: Final = 0.05
@@ -84,6 +85,7 @@ class PopulationLearner:
         self._pass_count = len(start.passes.whole())
         self._steepness = Newton(start.steepness, 0.0, MOST_STEEP)
         self._newness = Newton(start.newness, LEAST_NEW, 0.0)
+        self._spread = Newton(start.spread, LEAST_SPREAD, 1.0)
         self._shortfall = Newton(start.shortfall, -MOST_SHORT, MOST_SHORT)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
@@ -139,6 +141,7 @@ class PopulationLearner:
             self._learn_outcome(response)
             self._steepness.learn_one(response.pull)
             self._newness.learn_one(response.first)
+            self._spread.learn_one(_times(response.first, response.apart))
             self._shortfall.learn_error(response.practised)
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
@@ -162,6 +165,7 @@ class PopulationLearner:
             steepness=self._steepness.cut(),
             newness=self._newness.cut(),
             shortfall=self._shortfall.cut(),
+            spread=self._spread.cut(),
             watermark=dict(self._watermark),
             responses=self.responses,
         )
@@ -222,6 +226,11 @@ class PopulationLearner:
 
     def _skill(self, name: str) -> SkillValues:
         return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)
+
+
+def _times(said: tuple[float, float], factor: float) -> tuple[float, float]:
+    """What is said of a number, as of what it is multiplied by `factor` to get."""
+    return said[0] * factor, said[1] * factor * factor
 
 
 def _laplace_step(effect: float, v: float, e: float, h: float) -> tuple[float, float]:

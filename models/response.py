@@ -18,8 +18,9 @@ class Response(NamedTuple):
 
     What only a course can say: the skills' `weights`, how far the item's difficulty is `below` the course's middle (-1 to
     1), how `steep` levels are, and of each skill `beliefs`, what is believed of it before the answer, and how far the try
-    may have `taught` it (models.belief); whether none was practised before (`first`), or all were, much, and are believed
-    to be known (`practised`, see models.shortfall). Without a course nothing is believed.
+    may have `taught` it (models.belief); whether none was practised before (`first`), and then the logit that was predicted
+    of them (`apart`); whether all were, much, and are believed to be known (`practised`, see models.shortfall). Without a
+    course nothing is believed.
     """
 
     item: str
@@ -36,6 +37,7 @@ class Response(NamedTuple):
     taught: Sequence[float] = ()
     first: bool = False
     practised: bool = False
+    apart: float = 0.0
 
     @property
     def shown_ms(self) -> int:
@@ -135,6 +137,7 @@ def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
         pull=heard.pull,
         first=heard.first,
         practised=heard.practised,
+        apart=response.apart,
     )
 
 

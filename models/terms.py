@@ -47,11 +47,11 @@ class Term(NamedTuple):
 
 
 def terms(row: Row, population: Population, item: str | None, skills: Sequence[str], shown_ms: int,
-          typical: float = 0.0, newness: float = 0.0) -> list[Term]:  # fmt: skip
+          typical: float = 0.0, newness: float = 0.0, spread: float = 1.0) -> list[Term]:  # fmt: skip
     """All parts of what `predict` says of an item (None: a typical, never met item of `skills`) that are not 0.
 
-    `typical`: what such an item of the course adds (models.levels). `newness`: what first answers in a skill told, for one
-    that is not practised yet (models.mastery).
+    `typical`: what such an item of the course adds (models.levels). `newness` and `spread`: what first answers in a skill
+    told, for one that is not practised yet (models.mastery).
     """
     predicted = predict(row, population, item, skills, shown_ms)
     dense = map(mul, population.weights, predicted.features)
@@ -61,9 +61,10 @@ def terms(row: Row, population: Population, item: str | None, skills: Sequence[s
         Term("this learner on the skill", total(of_skills) / len(of_skills) if of_skills else 0.0),
         Term("the skill", population.skill_effect(skills)),
         Term("what is usual in the course", typical),
-        Term("first answers in a skill, of everybody", newness),
         Term("the question", population.item(item)[0] if item is not None else 0.0),
         Term("patterns of the last answers and gaps", population.cells_effect(predicted.cells)),
         *(Term(WORDS[name], value) for name, value in zip(NAMES, dense, strict=True)),
     ]
+    said = newness + (spread - 1.0) * total(term.value for term in found)
+    found.append(Term("first answers in a skill, of everybody", said))
     return sorted((term for term in found if term.value), key=lambda term: (-abs(term.value), term.name))

@@ -108,7 +108,8 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     natural log of the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
     `rating` (1 to 5; 0: none) makes it no response but a rating of `segment`, `passed` that the segment was completed.
     `pull` is what the answer says of how steep levels are: slope of the log likelihood, information. `first` is the same of
-    how well skills are known before any practice, from answers to items of such skills, `practised`, after much of it,
+    how well skills are known before any practice, from answers to items of such skills, and `apart` the logit predicted of
+    them before what earlier first answers told, `practised`, after much of it,
     by how much the answer was worse than expected, and the variance.
     """
 
@@ -133,6 +134,7 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     passed: bool = False
     first: tuple[float, float] = (0.0, 0.0)
     practised: tuple[float, float] = (0.0, 0.0)
+    apart: float = 0.0
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):

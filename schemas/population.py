@@ -39,8 +39,9 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     `weights` and `gradients` (AdaGrad's sums of squares) stand in the order of models.features.NAMES. `watermark` gives
     for each source partition the last interaction that has been learned from. `losses` is the log loss so far of the slow
     and of the quick rate, `steepness` how steep levels are (logits from the easiest to the hardest possible) and the
-    information about it, `newness` what is added to the logit of a skill not practised yet, `shortfall` what is to be taken
-    from that of a skill practised much and believed to be known, and the information about each.
+    information about it, `newness` what is added to the logit of a skill not practised yet, `spread` what that is
+    multiplied by before, `shortfall` what is to be taken from that of a skill practised much and believed to be known, each
+    with the information about it.
     """
 
     tenant: str
@@ -60,6 +61,7 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     steepness: list[float] = []
     newness: list[float] = []
     shortfall: list[float] = []
+    spread: list[float] = []
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from models.entries import NO_BELIEF
 from models.gain import View
 from models.knowledge import predict
 from models.mastery import SkillEffects, masteries
-from models.population import NEWNESS, Population
+from models.population import NEWNESS, SPREAD, Population
 from models.population_learner import PopulationLearner
 from models.row import Row
 from models.terms import terms
@@ -135,7 +135,7 @@ def test_predicting_changes_nothing_and_works_before_any_learning() -> None:
 def test_mastery_is_what_the_model_predicts_for_a_typical_item_until_there_is_a_belief(
     history: list[dict[str, Any]], skill: str, believed: bool
 ) -> None:
-    population, row = replace(learned(history), newness=NEWNESS), Row.unpack(run(history)[-1].row)
+    population, row = replace(learned(history), newness=NEWNESS, spread=SPREAD), Row.unpack(run(history)[-1].row)
     if believed and skill in "ab":
         row.skills.touch(hash32(skill)).known = known = start(0.3)
         before, after = mastery(known, chances(0.0)), masteries(row, SkillEffects([skill], population), -1)[0]
@@ -269,6 +269,29 @@ def test_what_first_answers_told_moves_what_is_not_practised() -> None:
     assert math.isclose(math.fsum(part.value for part in parts), math.log(after[1] / (1.0 - after[1])), abs_tol=1e-12)
     assert before[0] == after[0]
     assert math.isclose(math.log(after[1] / (1.0 - after[1])), math.log(before[1] / (1.0 - before[1])) - 1.0)
+
+
+def test_what_is_not_practised_is_less_far_apart_where_first_answers_say_so() -> None:
+    skills = {"a": (2.0, 0.1), "b": (-1.0, 0.1)}
+    usual, nearer = (
+        Population.empty().apply(
+            PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={}, skills=skills,
+                             watermark={}, responses=60, newness=[-0.5, 9.0], spread=[spread, 9.0]), str(spread)
+        )
+        for spread in (1.0, 0.25)
+    )  # fmt: skip
+    told = [
+        [math.log(m / (1.0 - m)) for m in masteries(Row(), SkillEffects(["a", "b"], each), -1)] for each in (usual, nearer)
+    ]
+    assert told == [pytest.approx([1.5, -1.5]), pytest.approx([0.0, -0.75])]
+    parts = terms(Row(), nearer, None, ["b"], -1, 0.0, *(value[0] for value in (nearer.newness, nearer.spread)))
+    assert math.isclose(math.fsum(part.value for part in parts), -0.75)
+    for learned in (usual, nearer):
+        given = course(segments=[{"id": "a1", "skills": {"a": 1.0, "b": 1.0}}, {"id": "a2", "skills": {"a": 1.0}}])
+        first = step(None, interaction(1), 0, 0, given, learned)
+        again = step(first.row, interaction(2, segment="a2"), 0, 1, given, learned)
+        assert first.learning is not None and again.learning is not None
+        assert first.learning.apart == pytest.approx(0.5) and again.learning.apart == 0.0, "as predicted, without either"
 
 
 def test_a_wrong_answer_to_a_hard_item_shows_less_where_levels_are_steep() -> None:

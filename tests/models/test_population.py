@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from models.population import Population, full_change
 from models.population_learner import MAX_ITEMS, PopulationLearner
 from schemas.decision import LearningRecord
@@ -52,6 +54,22 @@ def test_a_version_says_how_much_better_skills_are_known_before_any_practice() -
     assert learner.cut()[0].newness == [-2.0, 6.0], "however wrong it was, within bounds"
     learner.learn_one(answer(10, first=(500.0, 0.0)))
     assert learner.cut()[0].newness == [0.0, 6.0], "what some happened to know is not what all know"
+
+
+def test_a_version_says_how_far_apart_predictions_of_new_skills_are_to_be() -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    for number in range(40):
+        high = number % 2 == 0
+        learner.learn_one(answer(number, first=(-0.2 if high else 0.2, 0.2), apart=2.0 if high else -2.0))
+    learner.learn_one(answer(40, guessed=True, first=(-9.0, 9.0), apart=9.0))
+    change, name = learner.cut()
+    version = Population.empty().apply(change, name)
+    assert version.spread == pytest.approx((1.0 - 40 * 0.4 / (8.0 + 40 * 0.8), 40.0 * 0.8 + 8.0))
+    assert Population.full(full_change("", "", version), name).spread == version.spread
+    assert PopulationLearner("", "", version).cut()[0].spread == pytest.approx(list(version.spread))
+    for number, error, end in ((41, -900.0, 0.2), (42, 900.0, 1.0)):
+        learner.learn_one(answer(number, first=(error, 0.0), apart=1.0))
+        assert learner.cut()[0].spread[0] == end, "within bounds"
 
 
 def test_levels_are_never_steeper_than_anything_nor_upside_down() -> None:

@@ -10,7 +10,7 @@ from msgspec import json
 from agents.step import ENGINE, step
 from models.entries import NO_BELIEF
 from models.features import NAMES
-from models.population import NEWNESS, SHORTFALL, STEEPNESS, Population
+from models.population import NEWNESS, SHORTFALL, SPREAD, STEEPNESS, Population
 from models.population_learner import PopulationLearner
 from models.row import Row
 from schemas.codec import decode_interaction, decode_learning, encode_interaction, encode_msgpack
@@ -33,7 +33,7 @@ def made() -> dict[str, bytes]:
         tenant="default", course="tiny", version=1, parent="", weights=[0.5, -0.25], gradients=[1.0, 2.0],
         items={"i1": (0.5, 0.25, 2.0, 1.0, 3)}, skills={"a": (0.125, 1.0)}, watermark={0: 7}, responses=8,
         cells={3: (0.5, 1.5, 0.25, 2.0)}, losses=[2.0, 1.5], segments={"a1": (9, 2)},
-        passes={"a1": (6, 2)}, steepness=[2.5, 8.0], newness=[-0.25, 6.0], shortfall=[0.125, 300.0],
+        passes={"a1": (6, 2)}, steepness=[2.5, 8.0], newness=[-0.25, 6.0], shortfall=[0.125, 300.0], spread=[0.75, 40.0],
     )  # fmt: skip
     population = PopulationRecord(hash="00112233", full=False, piece=0, pieces=1, change=change)
     reject = Reject(partition=0, offset=3, code="malformed", detail="no", value=b"\x00{", headers=[("schema", b"MQ==")])
@@ -111,7 +111,7 @@ def test_what_was_learned_before_visits_and_levels_were_counted_is_still_read() 
     assert (learned.pull, learned.passed, learned.first, learned.practised) == ((0.0, 0.0), False, (0.0, 0.0), (0.0, 0.0))
     version = Population.empty().apply(decode_population((GOLDEN / "4" / "population.msgpack").read_bytes()).change, "x")
     assert (version.passes.whole(), version.steepness) == ({}, STEEPNESS)
-    assert (version.newness, version.shortfall) == (NEWNESS, SHORTFALL)
+    assert (version.newness, version.shortfall, version.spread) == (NEWNESS, SHORTFALL, SPREAD)
     assert json.decode((GOLDEN / "4" / "decision.json").read_bytes(), type=Decision).engine == 6
 
 
