@@ -34,7 +34,7 @@ from models.features import (
     sigmoid,
     tenths,
 )
-from models.population import NEW_SKILL, Population
+from models.population import LEAST_SPREAD, NEW_SKILL, Population
 from models.row import Row
 from models.sums import total
 from schemas.ids import hash32
@@ -77,7 +77,7 @@ class SkillEffects:
         self.right = belief.chances(0.0)
         self._names, self._population = names, population
         self.newness: float = population.newness[0]
-        self.spread: float = population.spread[0]
+        self.spread: float = min(1.0, max(LEAST_SPREAD, population.spread[0]))
         self._known: dict[int, float] = {}
         self._new: dict[int, list[float]] = {}
         self.places: dict[int, int] = {hash32(name): place for place, name in enumerate(names)}

@@ -34,6 +34,7 @@ NEWNESS: Final = (0.0, 4.0)
 """The same of what is added to the logit of a skill not practised yet."""
 SPREAD: Final = (1.0, 8.0)
 """The same of how far apart predictions for such skills are: 1 as predicted, less nearer to one another."""
+LEAST_SPREAD: Final = 0.2
 SHORTFALL: Final = (0.0, 200.0)
 """The same of what answers of who practised much fall short of beliefs by (models.shortfall)."""
 

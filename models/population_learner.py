@@ -17,7 +17,7 @@ from operator import mul
 from typing import Final
 
 from models.adagrad import descend, predicted, stepped
-from models.population import NEW_CELL, NEW_ITEM, NEW_SEGMENT, NEW_SKILL, NO_PASSES, Population, leading
+from models.population import LEAST_SPREAD, NEW_CELL, NEW_ITEM, NEW_SEGMENT, NEW_SKILL, NO_PASSES, Population, leading
 from models.sums import total
 from schemas.decision import LearningRecord
 from schemas.population import (
@@ -33,7 +33,6 @@ from schemas.population import (
 MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
-LEAST_SPREAD: Final = 0.2
 MOST_SHORT: Final = 2.0
 LEAST_VARIANCE: Final = 0.002
 TIME_RATE: Final = 0.05

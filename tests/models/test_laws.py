@@ -280,6 +280,8 @@ def test_what_is_not_practised_is_less_far_apart_where_first_answers_say_so() ->
         )
         for spread in (1.0, 0.25)
     )  # fmt: skip
+    wild = [SkillEffects(["a"], replace(usual, spread=(value, 9.0))).spread for value in (0.0, 9.0, math.nan)]
+    assert wild == [0.2, 1.0, 0.2]
     told = [
         [math.log(m / (1.0 - m)) for m in masteries(Row(), SkillEffects(["a", "b"], each), -1)] for each in (usual, nearer)
     ]
