@@ -34,6 +34,8 @@ MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
 MOST_SHORT: Final = 2.0
+NOTHING: Final = (0.0, 0.0)
+"""What most answers say of new skills, and of those practised much."""
 LEAST_VARIANCE: Final = 0.002
 TIME_RATE: Final = 0.05
 MAX_EFFECT: Final = 8.0
@@ -139,9 +141,7 @@ class PopulationLearner:
         if not response.guessed:
             self._learn_outcome(response)
             self._steepness.learn_one(response.pull)
-            self._newness.learn_one(response.first)
-            self._spread.learn_one(_times(response.first, response.apart))
-            self._shortfall.learn_error(response.practised)
+            self._learn_beliefs(response)
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
         return True
@@ -184,6 +184,13 @@ class PopulationLearner:
         self._keep(response.item, (*_laplace_step(item[0], item[1], e, h), *item[2:]))
         for name, (effect, v) in zip(response.skills, skills, strict=True):
             self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
+
+    def _learn_beliefs(self, response: LearningRecord) -> None:
+        if response.first != NOTHING:
+            self._newness.learn_one(response.first)
+            self._spread.learn_one(_times(response.first, response.apart))
+        if response.practised != NOTHING:
+            self._shortfall.learn_error(response.practised)
 
     def _learn_rating(self, segment: str, rating: int) -> None:
         stars, count = self._segments.get(segment) or self._version.segments.get(segment, NEW_SEGMENT)
