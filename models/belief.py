@@ -10,8 +10,8 @@ their weights say. Two levels are Bayesian knowledge tracing (Corbett & Anderson
 A belief starts where `models.mastery` stands. From then on two numbers are learned from other learners: how steep levels are
 (docs/decisions/0024-practice-counts.md), and whether tries come to teach less after many (models.shortfall). What they tell
 of growth itself is too little, because whoever practises more meets the same items again, and harder ones
-(docs/decisions/0022-belief.md). Kept as a byte in 255ths for each level but the
-lowest, never less than one: none is ever ruled out.
+(docs/decisions/0022-belief.md). Kept as a byte in 255ths for each level but the lowest, never less than one: none is ever
+ruled out.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ FITTING_BY_PACE: Final = [0.3, 1.4, -0.3]
 """How far an ability is best above a level, in logits: as it is, slower, faster. With guesses and slips (models.belief)
 .62, .8 and .5 of the answers are right then."""
 HARDEST: Final = -0.6
-"""The same where harder questions fit (models.shortfall): .45 right, whatever the pace."""
+"""No pace is given harder questions than that, where harder ones fit (models.shortfall): .45 right."""
 
 GUESSED: Final = 0.25
 DONE: Final = 0.9
@@ -53,6 +53,7 @@ UNFIT: Final = 0.9
 """The share of a gain that is lost where a segment does not fit at all and levels are trusted wholly."""
 
 MOST_APART: Final = 4.0
+"""Logits of a prediction that count for learning how far apart predictions are to be."""
 FITS: Final = 1.25
 SURE: Final = 0.01
 

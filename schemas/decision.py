@@ -108,9 +108,9 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     natural log of the response time, `pace` the learner's part of it. `guessed` marks a response too quick to mean anything.
     `rating` (1 to 5; 0: none) makes it no response but a rating of `segment`, `passed` that the segment was completed.
     `pull` is what the answer says of how steep levels are: slope of the log likelihood, information. `first` is the same of
-    how well skills are known before any practice, from answers to items of such skills, and `apart` the logit predicted of
-    them before what earlier first answers told, `practised`, after much of it,
-    by how much the answer was worse than expected, and the variance.
+    how well skills are known before any practice, from answers to items of such skills; `apart` the logit that was predicted
+    of them, without what earlier first answers told. `practised` is of skills practised much and believed to be known: by
+    how much the answer was worse than expected, and the variance of that.
     """
 
     tenant: str

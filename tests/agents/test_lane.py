@@ -32,9 +32,7 @@ async def test_every_answer_gets_a_decision_in_order(world: World) -> None:
 
 async def test_a_resend_has_one_effect_and_points_to_the_original_decision(world: World) -> None:
     await world.write(interaction(1), interaction(2), interaction(1))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 3))
-        await world.until_acked(2)
+    await world.work(0, 3)
     assert len(world.sent(topics.DECISIONS)) == 2
     pointer = world.store.parts[0].live[-1]
     assert pointer is not None and (pointer.offset, pointer.seq, pointer.body) == (2, 1, None)
@@ -43,9 +41,7 @@ async def test_a_resend_has_one_effect_and_points_to_the_original_decision(world
 
 async def test_a_reused_id_with_another_body_is_rejected(world: World) -> None:
     await world.write(interaction(1), interaction(1, correct=False))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 2))
-        await world.until_acked(1)
+    await world.work(0, 2)
     (reject,) = world.sent(topics.REJECTS)
     assert decode_reject(reject.value).code == "id_reused"
     assert len(world.sent(topics.DECISIONS)) == 1
@@ -55,9 +51,7 @@ async def test_poison_is_rejected_and_its_partition_moves_on(world: World) -> No
     await world.write(*(interaction(n) for n in range(40)))
     log = world.log.partitions[topics.INTERACTIONS, 0]
     log[7] = LogRecord(7, b"x", b'{"stamp": tru', HEADERS)
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 40))
-        await world.until_acked(39)
+    await world.work(0, 40)
     (reject,) = world.sent(topics.REJECTS)
     told = decode_reject(reject.value)
     assert (told.code, told.offset, told.value) == ("malformed", 7, b'{"stamp": tru')
@@ -100,9 +94,7 @@ async def test_a_record_of_a_later_schema_is_parked_not_guessed(world: World) ->
     await world.write(interaction(1), interaction(2))
     log = world.log.partitions[topics.INTERACTIONS, 0]
     log[0] = log[0]._replace(headers=(("schema", b"2"),))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 2))
-        await world.until_acked(1)
+    await world.work(0, 2)
     assert decode_reject(world.sent(topics.REJECTS)[0].value).code == "unknown_schema"
 
 
@@ -128,9 +120,7 @@ async def test_nothing_is_acknowledged_before_it_is_sent(world: World) -> None:
 
 async def test_what_the_transport_skipped_is_read_from_the_log(world: World) -> None:
     await world.write(*(interaction(n) for n in range(9)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(6, 9))
-        await world.until_acked(8)
+    await world.work(6, 9)
     await world.check_against_reference()
 
 
@@ -208,9 +198,7 @@ async def test_stopping_finishes_sends_and_writes_a_last_checkpoint(world: World
 
 async def test_decisions_carry_the_stamps_of_their_record(world: World) -> None:
     await world.write(interaction(1))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 1))
-        await world.until_acked(0)
+    await world.work(0, 1)
     decision = decode_decision(world.sent(topics.DECISIONS)[0].value)
     assert decision.id == "default/tiny/1/ana/1"
     assert (decision.course_version, decision.population, decision.seq) == ("1", (0, ""), 1)

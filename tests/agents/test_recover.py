@@ -95,9 +95,7 @@ async def test_what_was_applied_and_wiped_after_the_commit_is_done_again_without
 
 async def test_a_half_finished_rebuild_is_done_again(world: World) -> None:
     await world.write(*(interaction(n) for n in range(6)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 6))
-        await world.until_acked(5)
+    await world.work(0, 6)
     part = world.store.parts[0]
     part.applied, part.rebuilding, part.rows = None, True, {}
     async with world.lane():
@@ -107,9 +105,7 @@ async def test_a_half_finished_rebuild_is_done_again(world: World) -> None:
 
 async def test_a_log_that_lost_data_halts_the_partition(world: World) -> None:
     await world.write(*(interaction(n) for n in range(6)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 6))
-        await world.until_acked(5)
+    await world.work(0, 6)
     del world.log.partitions[topics.INTERACTIONS, 0][4:]
     async with world.lane() as lane:
         await until(lambda: lane.halted is not None)
@@ -118,9 +114,7 @@ async def test_a_log_that_lost_data_halts_the_partition(world: World) -> None:
 
 async def test_another_record_at_the_applied_offset_halts_the_partition(world: World) -> None:
     await world.write(interaction(1), interaction(2))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 2))
-        await world.until_acked(1)
+    await world.work(0, 2)
     log = world.log.partitions[topics.INTERACTIONS, 0]
     log[1] = record(1, interaction(99))
     async with world.lane() as lane:
@@ -129,15 +123,11 @@ async def test_another_record_at_the_applied_offset_halts_the_partition(world: W
 
 async def test_a_corrupted_row_is_rebuilt_never_guessed(world: World) -> None:
     await world.write(*(interaction(n) for n in range(8)))
-    async with world.lane() as lane:
-        lane.offer(world.batch(0, 4))
-        await world.until_acked(3)
+    await world.work(0, 4)
     rows = world.store.parts[0].rows
     (key,) = rows
     packed = rows[key].packed
     assert packed is not None
     rows[key] = rows[key]._replace(packed=packed[:20] + bytes([packed[20] ^ 1]) + packed[21:])
-    async with world.lane() as lane:
-        lane.offer(world.batch(4, 8))
-        await world.until_acked(7)
+    await world.work(4, 8)
     await world.check_against_reference()
