@@ -294,6 +294,9 @@ def test_what_is_not_practised_is_less_far_apart_where_first_answers_say_so() ->
         again = step(first.row, interaction(2, segment="a2"), 0, 1, given, learned)
         assert first.learning is not None and again.learning is not None
         assert first.learning.apart == pytest.approx(0.5) and again.learning.apart == 0.0, "as predicted, without either"
+    certain = replace(usual, skills=usual.skills.replace({"a": (8.0, 0.1)}))
+    told_much = step(None, interaction(1), 0, 0, course(), certain).learning
+    assert told_much is not None and told_much.apart == 4.0, "nobody's certainty outweighs what all others say"
 
 
 def test_a_wrong_answer_to_a_hard_item_shows_less_where_levels_are_steep() -> None:
