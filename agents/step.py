@@ -30,7 +30,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 10
+ENGINE = 11
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -174,6 +174,8 @@ def _decide(row: Row, view: View, told: _Told) -> Decision:
     row.seq += 1
     name = decision_id(record.key, row.seq)
     held_out = policy.is_held_out(course, record.stamp.tenant, event.learner)
+    if held_out and told.obeyed is not None:
+        control.hold_out(told.obeyed, event)
     choice = policy.choose(view, name, told.obeyed, held_out=held_out, probing=probing)
     segment = choice.segment.id if choice.segment else None
     told.evidence += chain.add(row, course, record, told.place, "decided", segment, row.seq)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from cli.parts import shared_parts
-from cli.process import stop_signal, until_stopped_or_failed
+from cli.process import listen, stop_signal, until_stopped_or_failed
 from delivery.app import Gateway, make_app
 from delivery.auth import DevelopmentKey
 from delivery.hub import Hub
@@ -79,12 +79,8 @@ class _Server(Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Where the gateway listens. A spare may listen before its predecessor has let go."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=True)
-    except OSError as fault:
-        raise Misconfigured(f"The gateway cannot listen on {host}:{port} ({fault.strerror}); is it taken?") from None
+    """Where the gateway listens."""
+    listening = listen(host, port, BACKLOG)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: closing waits for the reader; this ends who never reads again
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1_000)

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -17,6 +18,7 @@ from typing import Any
 import uvloop
 
 from runtime.tasks import cancel_all
+from schemas.errors import Misconfigured
 
 PARENT = "SEGUE_PARENT"
 MANY_FILES = 65_536
@@ -74,6 +76,18 @@ def allow_many_streams() -> None:
     wanted = MANY_FILES if most == resource.RLIM_INFINITY else min(most, MANY_FILES)
     if now != resource.RLIM_INFINITY and now < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def listen(host: str, port: int, backlog: int | None = None) -> socket.socket:
+    """A socket that listens there, which nobody else does. Raises Misconfigured."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=backlog)
+    except OSError as fault:
+        raise Misconfigured(
+            f"The gateway cannot listen on {host}:{port} ({fault.strerror}).\n"
+            "If another service runs there, stop it, or set SEGUE_PORT to another port."
+        ) from None
 
 
 def stop_signal() -> asyncio.Event:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cli.forked import preload
+from cli.process import listen
 from cli.supervisor import Child, Supervisor, wait_until_ready
 from runtime.logging import logger
 from runtime.settings import Settings
@@ -62,8 +63,11 @@ def running_service(settings: Settings, workers: int = 1, module: Sequence[str] 
     """Start everything, and stop it at the end in reverse: gateway and workers first, the engine last.
 
     `module` (with arguments) is run as the worker in place of ours.
-    With SEGUE_REDIS_URL set the view is somebody else's and no engine is started.
+    With SEGUE_REDIS_URL set the view is somebody else's and no engine is started. Raises Misconfigured when another service
+    has the port.
     """
+    if settings.port:
+        listen(settings.host, settings.port).close()
     supervisor, engine = Supervisor(), None
     preload(("cli.worker", "cli.gateway", *(("cli.kafka_worker",) if settings.broker == "kafka" else ())))
     try:

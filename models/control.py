@@ -1,7 +1,7 @@
 """A learner's own choices, and what becomes of them.
 
-Every control event is honoured, or answered: not honoured only where it would drop compulsory content, break a prerequisite
-or ask for what is not there; then the reply names the reason and what is possible instead.
+Every control event is honoured, or answered: not honoured only where it would drop compulsory content, break a prerequisite,
+ask for what is not there or steer the choice of who is held out; then the reply names the reason and what is possible instead.
 """
 
 from __future__ import annotations
@@ -55,6 +55,19 @@ def obey(view: View, event: Event) -> Obeyed | None:
             return _contextualised(view, event)
         case _:
             return None
+
+
+def hold_out(obeyed: Obeyed, event: Event) -> None:
+    """Say of what would steer the choice that it does not for who is held out: the row keeps it, the order stays the author's."""
+    asks = (
+        event.action == "personalise"
+        or (event.format or "any") != "any"
+        or (event.pace or "normal") != "normal"
+        or (event.goal or "none") != "none"
+        or bool(event.context)
+    )
+    if asks and not obeyed.reason:
+        obeyed.reason = "holdout"
 
 
 def _overridden(view: View, action: str, segment: Segment | None) -> Obeyed:

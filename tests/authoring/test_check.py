@@ -12,7 +12,8 @@ from authoring.load import load_course, parse_course
 from schemas.errors import Code, Rejection
 from tests.factories import course, course_json
 
-SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "personal-data.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "examples" / "personal-data.yaml"
 
 
 def errors(**fields: Any) -> list[str]:
@@ -30,6 +31,12 @@ def test_the_sample_course_is_good_and_as_large_as_promised() -> None:
     assert sum(each.compulsory for each in sample.segments) >= 3
     assert all(40 < len(each.body) < 600 and each.items for each in sample.segments)
     assert all(len(item.options) > 1 and item.feedback for each in sample.segments for item in each.items)
+
+
+def test_the_course_on_the_page_for_authors_can_be_published() -> None:
+    _, _, after = (ROOT / "docs" / "courses.md").read_text().partition("```yaml\n")
+    given = parse_course(after.partition("```")[0].encode(), "courses.md")
+    assert given.segments and not any(finding.error for finding in check(given))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -44,6 +45,13 @@ def test_a_broken_course_is_a_problem_with_readable_findings(tmp_path: Path) -> 
     file.write_text("id: c\nversion: '1'\nsegments: [{id: x, prerequisites: [{segment: nowhere}]}]")
     ran = segue("course", "check", str(file))
     assert ran.returncode == 1 and "no segment 'nowhere'" in ran.stdout
+
+
+def test_a_second_service_is_told_that_the_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
+        ran = segue("up", SEGUE_PORT=str(taken.getsockname()[1]), SEGUE_DATA=str(tmp_path / "data"))
+    assert ran.returncode == 2 and "SEGUE_PORT" in ran.stderr and "is up" not in ran.stdout
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,36 @@ def test_work_context_and_goal_raise_what_they_need_and_say_so(ana: Learner) -> 
     assert reason(ana.tell(type="preferred", format="opera")) == (False, "no_such_format")
 
 
+STEERING: list[dict[str, Any]] = [
+    {"type": "preferred", "goal": "b"},
+    {"type": "preferred", "pace": "faster"},
+    {"type": "preferred", "format": "video"},
+    {"type": "contextualised", "context": ["b"]},
+    {"type": "overridden", "action": "personalise"},
+]
+
+
+@pytest.mark.parametrize("said", STEERING)
+def test_who_is_held_out_is_told_that_what_would_steer_the_choice_does_not(said: dict[str, Any]) -> None:
+    given = probed_course()
+    given = replace(given, segments=[replace(each, format="video") for each in given.segments])
+    eva, ana = Learner(replace(given, holdout=1.0)), Learner(given)
+    before = eva.tell(type="resumed")
+    refused = eva.tell(**said)
+    assert reason(refused) == (False, "holdout") and (refused.arm, refused.segment) == ("holdout", before.segment)
+    assert refused.reply is not None and "author's order" in refused.reply.words
+    assert reason(ana.tell(**said)) == (True, "")
+
+
+def test_who_is_held_out_is_obeyed_in_all_else() -> None:
+    eva = Learner(replace(probed_course(), holdout=1.0))
+    first = eva.tell(type="resumed")
+    assert eva.tell(type="preferred", feedback="less").feedback == "less"
+    assert reason(eva.tell(type="preferred", pace="normal", goal="none", format="any")) == (True, "")
+    skipped = eva.override("skip", first.segment)
+    assert reason(skipped) == (True, "") and skipped.segment != first.segment
+
+
 def test_feedback_and_pace_are_kept(ana: Learner) -> None:
     assert ana.tell(type="resumed").feedback == "normal"
     assert ana.tell(type="preferred", feedback="less", pace="slower").feedback == "less"
