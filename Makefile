@@ -13,8 +13,8 @@ help: ## Print the commands
 
 $(UV):
 	@echo "Setting up: uv from PyPI ..." >&2
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo 'segue: Python 3.11 or newer is needed; say which with make PYTHON=python3.12' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo 'segue: Python 3.11 to 3.13 is needed; say which with make PYTHON=python3.12' >&2; exit 2; }
 	@$(PYTHON) -m venv .bootstrap \
 	  || { echo 'segue: python3 has no venv module (Debian: apt-get install python3-venv)' >&2; exit 2; }
 	@.bootstrap/bin/pip install --quiet --disable-pip-version-check uv
