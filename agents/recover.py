@@ -39,7 +39,7 @@ async def recover(ports: Ports, partition: int, mover: Mover, *, rebuild: bool) 
         saved = await ports.checkpoints.load(partition)
     committed = await ports.log.committed(partition)
     look = await ports.store.look(partition)
-    await _check_log(ports, partition, look, committed)
+    await _check_log(ports, partition, look, saved, committed)
     mover.applied = await _trusted_view(ports, partition, look, saved, rebuild)
     await _catch_up(ports, partition, mover, committed)
     if ports.sink is not None and look.outbox:
@@ -49,11 +49,12 @@ async def recover(ports: Ports, partition: int, mover: Mover, *, rebuild: bool) 
     return mover.applied
 
 
-async def _check_log(ports: Ports, partition: int, look: Look, committed: int) -> None:
+async def _check_log(ports: Ports, partition: int, look: Look, saved: Saved, committed: int) -> None:
     end = await ports.log.end(partition)
     applied = -1 if look.applied is None else look.applied
-    if committed > end or applied >= end:
-        raise log_lost(partition, f"it ends at {end}, but {max(committed - 1, applied)} was applied")
+    furthest = max(committed - 1, applied, -1 if saved.watermark is None else saved.watermark)
+    if furthest >= end:
+        raise log_lost(partition, f"it ends at {end}, but {furthest} was applied")
     if applied >= 0:
         found = await ports.log.read(partition, applied, 1)
         if found and found[0].offset == applied and crc32(found[0].value) != look.checksum:

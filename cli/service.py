@@ -34,8 +34,12 @@ class Service:
 
     def tend(self) -> None:
         """Start again what died."""
-        if self.engine is not None and self.engine.tend():
-            log.warning("store died, started it again", data=str(self.engine.data))
+        if self.engine is not None:
+            whole = self.engine.keeper.whole
+            if self.engine.tend():
+                log.warning("store died, started it again", data=str(self.engine.data), whole=whole)
+                if not whole:
+                    self.supervisor.kill()
         self.supervisor.tend()
 
 

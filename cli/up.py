@@ -15,8 +15,10 @@ from runtime.settings import Settings
 
 
 def run_up(settings: Settings, course: Path | None) -> None:
-    """Run until SIGINT or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run until SIGINT, SIGTERM, or the terminal is closed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     console = Console()
     given = load_course(course) if course is not None else None
     try:

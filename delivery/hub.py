@@ -2,7 +2,8 @@
 
 Comes in: live entries of all partitions. Goes out: decisions to the subscribers of their row, and to whoever waits for the
 decision at an offset. A reset entry, or a view that stands behind what was seen, means that the partition was rebuilt:
-then every subscriber's tail on it is read again, once the view has come as far as it was.
+then every subscriber's tail on it is read again, once the view has come as far as it was; also where the reader was away so
+long that entries were dropped.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from schemas.ids import RowId, partition_of
 RECENT = 4_096
 MAX_QUEUED_BYTES = 256 * 1024
 CHECK_SECONDS = 1.0
+AWAY_SECONDS = 5.0
+"""Who has not read for that long (the store was away, the process stood still) may find that entries were dropped."""
 
 log = logger(__name__)
 Decided = tuple[str, int, bytes]
@@ -128,9 +131,14 @@ class Hub:
             self._waiting.pop(place, None)
 
     async def _tail(self) -> None:
+        loop = asyncio.get_running_loop()
+        read_at = loop.time()
         while True:
             try:
+                if loop.time() - read_at > AWAY_SECONDS:
+                    await self._mind_dropped()
                 entries = await self._view.read(self._after, 1.0)
+                read_at = loop.time()
             except Unavailable as fault:
                 log.warning("live streams unavailable", reason=str(fault))
                 await asyncio.sleep(0.2)
@@ -142,6 +150,16 @@ class Hub:
                 else:
                     self._tell(entry)
             await asyncio.sleep(0)  # who was told goes first, then the next read
+
+    async def _mind_dropped(self) -> None:
+        """Where entries after those that were read may be held no more, read every subscriber's tail again."""
+        for partition, oldest in (await self._view.oldest()).items():
+            if oldest > self._after.get(partition, 0) > 0:
+                log.warning(
+                    "live entries were dropped unread", partition=partition, seen=self._after[partition], oldest=oldest
+                )
+                self._after[partition] = oldest - 1
+                await self._read_tails_again(partition)
 
     def _tell(self, entry: LiveEntry) -> None:
         place = (entry.partition, entry.offset)

@@ -46,6 +46,10 @@ class LiveView(Protocol):
         """The number of the newest live entry of each partition; 0 when there is none."""
         ...
 
+    async def oldest(self) -> dict[int, int]:
+        """The number of the oldest live entry that is still held of each partition; 0 when there is none."""
+        ...
+
     async def workers(self, since_ms: int) -> int:
         """How many workers have said since then that they work."""
         ...

@@ -40,6 +40,8 @@ async def decision_for(accepted: Accepted, milliseconds: int, hub: Hub, view: Li
     if accepted.event.type not in ASKS_FOR_DECISION:
         return None
     entry = await hub.decided_at(accepted.partition, accepted.offset, milliseconds / 1000)
+    if entry is not None and entry.row != accepted.row:  # of a log that lost its end: never somebody else's decision
+        entry = None
     if entry is not None and entry.body is not None:
         return entry.body
     if entry is not None and entry.seq:

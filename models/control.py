@@ -1,7 +1,8 @@
 """A learner's own choices, and what becomes of them.
 
-Every control event is honoured, or answered: not honoured only where it would drop compulsory content, break a prerequisite,
-ask for what is not there or steer the choice of who is held out; then the reply names the reason and what is possible instead.
+Every control event is honoured, or answered: not honoured only where it would drop compulsory content, break a
+prerequisite, ask for what is not there or steer the choice of who is held out; then the reply names the reason and what is
+possible instead.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def obey(view: View, event: Event) -> Obeyed | None:
 
 
 def hold_out(obeyed: Obeyed, event: Event) -> None:
-    """Say of what would steer the choice that it does not for who is held out: the row keeps it, the order stays the author's."""
+    """Say of what would steer the choice that it does not for who is held out: kept in the row, and nothing more."""
     asks = (
         event.action == "personalise"
         or (event.format or "any") != "any"

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -27,7 +28,8 @@ LONGEST_SOCKET_PATH = 100
 START_SECONDS = 20.0
 START_ATTEMPTS = 5
 
-CLEAN, RUNNING = "clean", "running"
+CLEAN, RUNNING, SHORT = "clean", "running", "short"
+"""How a server ended: with everything on disk, by no doing of ours, or without the room for what it had answered."""
 
 
 def boot_id() -> str:
@@ -77,12 +79,35 @@ class Engine:
     def start(self) -> None:
         """Start, or adopt. Raises Misconfigured or Unavailable with the server's last words."""
         self._lock_folder()
-        if not self.answers():
-            epoch = self._begin_epoch()
-            self._spawn()
-            with redis.Redis.from_url(self.url, socket_timeout=10.0) as client:
-                client.set(EPOCH, epoch)
+        try:
+            if self._listens():
+                self._adopt()
+            else:
+                self._spawn_anew(short=False)
+            self.keeper.begin()
+        except BaseException:  # also told to stop while it loads: nobody is to be left behind
+            self.stop()
+            raise
         self.keeper.start()
+
+    def _adopt(self) -> None:
+        """Wait for a server that is there, which may load or hang, rather than start a second one on its files."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if time.monotonic() > deadline and not self._loads():
+                raise Unavailable(
+                    "engine", f"a server listens at {self.socket} and does not answer; end it, then start again"
+                )
+            time.sleep(0.02)
+        if self._durable:
+            with redis.Redis.from_url(self.url, socket_timeout=10.0) as client:
+                client.config_set("appendfsync", policy(durable=True))
+
+    def _spawn_anew(self, *, short: bool) -> None:
+        epoch = self._begin_epoch(short=short)
+        self._spawn()
+        with redis.Redis.from_url(self.url, socket_timeout=10.0) as client:
+            client.set(EPOCH, epoch)
 
     def _spawn(self) -> None:
         with (self.data / "valkey.log").open("ab") as log:
@@ -93,12 +118,12 @@ class Engine:
                 raise Unavailable("engine", f"valkey-server did not start: {self._last_words()}")
             time.sleep(0.02)
 
-    def _begin_epoch(self) -> int:
+    def _begin_epoch(self, *, short: bool) -> int:
         """A new epoch when the last end was not clean and the machine was started since: then the disk may lack a second of
-        what was told. What only killed processes wrote, the kernel still had."""
+        what was told. What only killed processes wrote, the kernel still had, if there was room for it (not `short`)."""
         number, boot, end = self._epoch()
         now = boot_id()
-        if end != CLEAN and not (boot == now != ""):
+        if short or end == SHORT or (end != CLEAN and not (boot == now != "")):
             number += 1
         self._keep_epoch(number, now, RUNNING)
         return number
@@ -115,10 +140,13 @@ class Engine:
     def _keep_epoch(self, number: int, boot: str, end: str) -> None:
         """On disk before anything is told in it."""
         fresh = self.data / "epoch.new"
-        with fresh.open("w") as file:
-            file.write(f"{number} {boot} {end}")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with fresh.open("w") as file:
+                file.write(f"{number} {boot} {end}")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as fault:
+            raise Unavailable("engine", f"{fresh} cannot be written: {fault.strerror}") from None
         fresh.replace(self.data / "epoch")
         folder = os.open(self.data, os.O_RDONLY)
         try:
@@ -139,21 +167,41 @@ class Engine:
             raise Misconfigured(f"Another `segue up` uses {self.data}; stop it, or give another --data.") from None
 
     def tend(self) -> bool:
-        """Start the server again if it died; True when that was needed.
+        """Start the server again if it died, an adopted one, too; True when that was needed.
 
         Raises Unavailable when it ended at its start time after time, and what ended the keeper of its file.
         """
         if self.keeper.fault is not None:
             raise self.keeper.fault
-        if self.process is None or self.process.poll() is None:
+        if self._runs():
             return False
         try:
-            self._spawn()
+            if self.keeper.whole:
+                self._spawn()
+            else:
+                self._spawn_anew(short=True)
+            self.keeper.begin()
             self._failures = 0
-        except Unavailable:
+        except (Unavailable, redis.RedisError):
             self._failures += 1
             if self._failures == START_ATTEMPTS:
                 raise
+        return True
+
+    def _runs(self) -> bool:
+        """Whether the server lives; of one that was adopted, whether it has the socket."""
+        return self._listens() if self.process is None else self.process.poll() is None
+
+    def _listens(self) -> bool:
+        """Whether a server has the socket, whatever it does at the moment."""
+        with socket.socket(socket.AF_UNIX) as trying:
+            trying.settimeout(1.0)
+            try:
+                trying.connect(str(self.socket))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+            except OSError:  # it lets others wait
+                return True
         return True
 
     def _loads(self) -> bool:
@@ -180,8 +228,9 @@ class Engine:
     def stop(self) -> None:
         """Shut down, with everything on disk."""
         self.keeper.stop()
-        client = redis.Redis.from_url(self.url, socket_timeout=10.0)
+        client, end = redis.Redis.from_url(self.url, socket_timeout=10.0), CLEAN
         try:
+            end = CLEAN if client.info("persistence")["aof_last_write_status"] == "ok" else SHORT
             client.shutdown(save=False, nosave=True)
         except (redis.RedisError, OSError):
             pass
@@ -191,7 +240,7 @@ class Engine:
             self.process.wait(timeout=20)
             if self.process.returncode == 0:
                 number, boot, _ = self._epoch()
-                self._keep_epoch(number, boot, CLEAN)
+                self._keep_epoch(number, boot, end)
         self._lock.close()
 
     def _command(self) -> list[str]:

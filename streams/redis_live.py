@@ -22,10 +22,16 @@ class RedisLive:
         self._by_stream = {keys.live: partition for partition, keys in enumerate(self._keys)}
 
     async def newest(self) -> dict[int, int]:
+        return await self._first("XREVRANGE", "+", "-")
+
+    async def oldest(self) -> dict[int, int]:
+        return await self._first("XRANGE", "-", "+")
+
+    async def _first(self, command: str, start: str, end: str) -> dict[int, int]:
         found: dict[int, int] = {}
         for partition, keys in enumerate(self._keys):
-            newest = await self._wire.call("XREVRANGE", keys.live, "+", "-", "COUNT", 1)
-            found[partition] = _number(newest[0][0]) if newest else 0
+            entries = await self._wire.call(command, keys.live, start, end, "COUNT", 1)
+            found[partition] = _number(entries[0][0]) if entries else 0
         return found
 
     async def workers(self, since_ms: int) -> int:

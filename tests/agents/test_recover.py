@@ -112,6 +112,22 @@ async def test_a_log_that_lost_data_halts_the_partition(world: World) -> None:
         assert lane.halted is not None and "lost data" in str(lane.halted)
 
 
+async def test_a_checkpoint_beyond_the_end_of_the_log_halts_the_partition(world: World) -> None:
+    await world.write(*(interaction(n) for n in range(20)))
+    async with world.lane(checkpoint_seconds=0.0) as lane:
+        lane.offer(world.batch(0, 20))
+        await world.until_acked(19)
+        await until(lambda: 0 in world.checkpoints.saved and world.checkpoints.saved[0].watermark == 19)
+    world.log.partitions.clear()  # the topic was made anew, and the store is empty; the checkpoint stayed
+    world.log.acked.clear()
+    world.store.parts.clear()
+    await world.write(*(interaction(100 + n, learner="new") for n in range(10)))
+    async with world.lane() as lane:
+        lane.offer(world.batch(0, 10))
+        await until(lambda: lane.halted is not None)
+    assert "lost data" in str(lane.halted)
+
+
 async def test_another_record_at_the_applied_offset_halts_the_partition(world: World) -> None:
     await world.write(interaction(1), interaction(2))
     await world.work(0, 2)

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+import pytest
+
 from delivery.hub import Hub, Subscription
-from delivery.ports import LiveView
+from delivery.ports import LiveView, Tail
 from schemas.decision import LiveEntry
+from schemas.errors import Unavailable
 
 ROW = "default/tiny/1/ada"
 
@@ -48,4 +51,52 @@ async def test_a_reader_has_a_decision_before_the_next_one_is_asked_for() -> Non
         await view.asked_again.wait()
     assert said == ["read after 0", f"told {(ROW, 1, b'first')}", "read after 1"]
     leave()
+    await hub.stop()
+
+
+class ShortMemory:
+    """A view that keeps the last ten live entries, and every learner's tail. Its reader is away while fifteen are made."""
+
+    def __init__(self) -> None:
+        self.made = [LiveEntry(partition=0, offset=0, row="default/tiny/1/l0", seq=1, body=b"0")]
+        self.away = False
+
+    @property
+    def held(self) -> list[LiveEntry]:
+        return self.made[-10:]
+
+    async def newest(self) -> dict[int, int]:
+        return {0: self.made[-1].offset + 1}
+
+    async def oldest(self) -> dict[int, int]:
+        return {0: self.held[0].offset + 1}
+
+    async def applied(self) -> dict[int, int]:
+        return {0: self.made[-1].offset}
+
+    async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:
+        await asyncio.sleep(0.01)
+        if self.away:
+            raise Unavailable("store", "gone")
+        return [entry for entry in self.held if entry.offset + 1 > after[0]]
+
+    async def tail(self, partition: int, row: str, after: int, limit: int = 100) -> Tail:
+        bodies = [(entry.seq, entry.body or b"") for entry in self.made if entry.row == row and entry.seq > after]
+        return Tail(self.made[-1].offset, bodies, 1, bodies[-1][0] if bodies else 0)
+
+
+async def test_decisions_that_were_dropped_unread_are_told_from_the_learners_tails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delivery.hub.AWAY_SECONDS", 0.1)
+    view, early, late = ShortMemory(), Subscription(), Subscription()
+    hub = Hub(cast("LiveView", view), 1)
+    hub.subscribe(["default/tiny/1/l1"], early)
+    hub.subscribe(["default/tiny/1/l15"], late)
+    await hub.start()
+    async with asyncio.timeout(10):
+        view.away = True
+        view.made += [LiveEntry(partition=0, offset=n, row=f"default/tiny/1/l{n}", seq=1, body=b"d") for n in range(1, 16)]
+        await asyncio.sleep(0.6)
+        view.away = False
+        assert await early.next() == ("default/tiny/1/l1", 1, b"d")
+        assert await late.next() == ("default/tiny/1/l15", 1, b"d")
     await hub.stop()

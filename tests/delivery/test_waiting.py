@@ -63,3 +63,17 @@ async def test_an_event_that_asks_for_nothing_gets_none() -> None:
     said = interaction(1, type="rendered", item=None, correct=None, latency_ms=None)
     hub, view, shelf = cast("Hub", NeverDecided()), cast("LiveView", Latest(None)), cast("Published", Shelf())
     assert await decision_for(Accepted(said.event, 0, 0, said.key), 1, hub, view, shelf, 5) is None
+
+
+class SomebodyElses:
+    """A hub that remembers an offset of a log that lost its end since, and gave it to another event."""
+
+    async def decided_at(self, partition: int, offset: int, seconds: float) -> LiveEntry:
+        return LiveEntry(partition=0, offset=0, row="default/tiny/1/somebody-else", seq=7, body=b"not yours")
+
+
+async def test_nobody_is_answered_with_the_decision_of_another_row() -> None:
+    said = interaction(1)
+    view, shelf = cast("LiveView", Latest(None)), cast("Published", Shelf())
+    body = await decision_for(Accepted(said.event, 0, 0, said.key), 1, cast("Hub", SomebodyElses()), view, shelf, 5)
+    assert body is not None and decode_decision(body).fallback

@@ -216,7 +216,7 @@ def test_who_is_held_out_is_told_that_what_would_steer_the_choice_does_not(said:
     before = eva.tell(type="resumed")
     refused = eva.tell(**said)
     assert reason(refused) == (False, "holdout") and (refused.arm, refused.segment) == ("holdout", before.segment)
-    assert refused.reply is not None and "author's order" in refused.reply.words
+    assert refused.reply is not None and "the author's order" in refused.reply.words
     assert reason(ana.tell(**said)) == (True, "")
 
 

@@ -279,6 +279,9 @@ class SimLive:
     async def newest(self) -> dict[int, int]:
         return {0: self.store.view.live[-1][0] if self.store.view.live else 0}
 
+    async def oldest(self) -> dict[int, int]:
+        return {0: self.store.view.live[0][0] if self.store.view.live else 0}
+
     async def workers(self, since_ms: int) -> int:
         return 1
 

@@ -14,6 +14,10 @@ import redis
 from schemas.errors import Unavailable
 from streams import appendonly
 from streams.engine import Engine
+from streams.keys import EPOCH
+from streams.wire import PASSING
+from tests.faults.disk import full, missing, small_disk
+from tests.require import need
 
 DISK = """
 #define _GNU_SOURCE
@@ -166,3 +170,77 @@ def test_a_disk_that_does_not_sync_is_said(disk: Disk, monkeypatch: pytest.Monke
         disk.engine.tend()
     disk.engine.keeper.fault = None
     monkeypatch.undo()
+
+
+def refused(client: redis.Redis, script: bool) -> bool:
+    try:
+        client.eval("return redis.call('SET', KEYS[1], '1')", 1, "key") if script else client.set("key", "1")
+    except redis.ResponseError as fault:
+        assert str(fault).startswith(PASSING), fault
+        return True
+    return False
+
+
+def test_where_no_room_can_be_reserved_writes_are_refused_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [True]
+    monkeypatch.setattr(appendonly, "_allocated", lambda file, offset, size: room[0])
+    engine = Engine(tmp_path)
+    engine.start()
+    with redis.Redis.from_url(engine.url) as client:
+        for there in (True, False, False, True):
+            room[0] = there
+            engine.keeper.reserve()
+            assert [refused(client, script) for script in (False, True)] == [not there] * 2
+        room[0] = False
+        engine.keeper.reserve()
+        assert engine.process is not None
+        engine.process.kill()
+        engine.process.wait()
+        assert engine.tend() and refused(client, script=False), "a server that was started again refuses, too"
+        room[0] = True
+        engine.keeper.reserve()
+        assert not refused(client, script=False)
+    engine.stop()
+
+
+def test_room_is_reserved_without_making_the_file_longer(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 100)
+    assert appendonly._reserved(file)
+    assert file.stat().st_size == 100
+    assert file.stat().st_blocks * 512 >= appendonly.RESERVED or not hasattr(os, "posix_fallocate")
+
+
+def test_a_server_that_ended_short_of_room_begins_an_epoch(disk: Disk) -> None:
+    epoch = int(disk.client.get(EPOCH) or 0)
+    disk.full.touch()
+    disk.write(0.2)
+    disk.engine.keeper.rewrite_if_grown()
+    assert not disk.engine.keeper.whole
+    disk.full.unlink()
+    disk.killed_and_started()
+    assert int(disk.client.get(EPOCH) or 0) == epoch + 1 and disk.engine.keeper.whole
+
+
+def test_a_kill_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> None:
+    need("mount", missing())
+    with small_disk(tmp_path / "disk", "64M") as small:
+        engine, acknowledged = Engine(small / "data"), set[bytes]()
+        engine.start()
+        with redis.Redis.from_url(engine.url) as client:
+            for number in range(3):
+                with full(small):
+                    end = time.monotonic() + 0.6
+                    while time.monotonic() < end:
+                        try:
+                            acknowledged.add(client.xadd("log", {"value": "x" * 2_000}))
+                        except redis.RedisError:
+                            time.sleep(0.01)
+                    assert engine.process is not None
+                    engine.process.kill()
+                    engine.process.wait()
+                assert engine.tend()
+                assert acknowledged <= {entry for entry, _ in client.xrange("log")}, number
+        engine.stop()

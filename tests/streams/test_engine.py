@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Unavailable
 from streams import engine as engines
 from streams.engine import Engine
 from streams.keys import EPOCH
@@ -66,3 +67,55 @@ def test_a_damaged_epoch_is_said(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="damaged"):
         engine.start()
     engine.stop()
+
+
+def left_behind(folder: Path) -> Engine:
+    """A store whose owner was killed."""
+    engine = Engine(folder)
+    engine.start()
+    engine.keeper.stop()
+    engine._lock.close()
+    return engine
+
+
+def ended(engine: Engine) -> None:
+    assert engine.process is not None
+    engine.process.wait(timeout=20)
+
+
+def test_a_store_that_was_adopted_is_started_again_when_it_dies(tmp_path: Path) -> None:
+    first, second = left_behind(tmp_path), Engine(tmp_path)
+    second.start()
+    assert second.process is None and not second.tend()
+    assert first.process is not None
+    first.process.kill()
+    ended(first)
+    assert second.tend() and second.answers() and not second.tend()
+    second.stop()
+
+
+def test_a_store_that_was_adopted_is_made_durable(tmp_path: Path) -> None:
+    first, second = left_behind(tmp_path), Engine(tmp_path, durable=True)
+    second.start()
+    with redis.Redis.from_url(second.url) as client:
+        assert client.config_get("appendfsync") == {"appendfsync": "always"}
+    second.stop()
+    ended(first)
+
+
+def test_a_store_that_does_not_answer_gets_no_second_one_on_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = left_behind(tmp_path)
+    assert first.process is not None
+    first.process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(engines, "START_SECONDS", 0.5)
+    with pytest.raises(Unavailable, match="does not answer"):
+        Engine(tmp_path).start()
+    first.process.send_signal(signal.SIGCONT)
+    monkeypatch.undo()
+    second = Engine(tmp_path)
+    second.start()
+    assert second.process is None
+    second.stop()
+    ended(first)
