@@ -16,7 +16,6 @@ from msgspec import Struct, json
 from agents.ports import Advance, Batch, LiveWrite
 from cli.parts import cluster_of, shared_parts
 from cli.process import run, stop_signal, until_stopped
-from runtime.clock import wall_clock
 from runtime.settings import Settings, load_settings
 from schemas import topics
 from schemas.interaction import LogRecord
@@ -100,7 +99,7 @@ async def _from_kafka(settings: Settings, echo: Echo) -> None:
 
 async def _beat(view: RedisView) -> None:
     while True:
-        await view.beat("edge", wall_clock())
+        await view.beat("edge")
         await asyncio.sleep(1.0)
 
 

@@ -14,6 +14,7 @@ from cli.watch import LaneWatch
 from runtime.compiled import form
 from runtime.logging import logger
 from runtime.settings import Settings
+from runtime.tasks import cancel_all
 from streams.kafka.checkpoints import KafkaCheckpoints
 from streams.kafka.log import KafkaLog
 from streams.kafka.names import Cluster
@@ -37,17 +38,17 @@ async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, 
     ports = Ports(source, view, books, sink, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
     await source.start()
     worker = KafkaWorker(cluster, ports, checkpoints, calibrate)
-    measuring = asyncio.create_task(watch.watch(source, view.beat))
+    measuring = watch.watch(source, view.beat)
     try:
         await worker.start()
         log.info("worker ready", broker="kafka", servers=cluster.servers, models=form())
         watching = asyncio.create_task(_until_failed(worker))
-        await until_stopped_or_failed(stop, [watching, measuring, *always])
+        await until_stopped_or_failed(stop, [watching, *measuring, *always])
         watching.cancel()
         await worker.stop()
         log.info("worker stopped")
     finally:
-        measuring.cancel()
+        await cancel_all(measuring)
         await sink.stop()
         await checkpoints.stop()
         await source.stop()

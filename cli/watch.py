@@ -66,12 +66,22 @@ class LaneWatch:
         """A population version went out."""
         metrics.POPULATION_VERSION.labels(course).set(version)
 
-    async def watch(self, source: EventLog, beat: Callable[[str, int], Awaitable[None]]) -> None:
-        """Once a second, for ever: say that this worker works, and keep the lag series fresh."""
+    def watch(self, source: EventLog, beat: Callable[[str], Awaitable[None]]) -> list[asyncio.Task[None]]:
+        """What runs for ever: saying that this worker works, and keeping the lag series fresh. The first does not wait for
+        the second, which asks a log that may be away."""
+        return [
+            asyncio.create_task(self._beat(beat), name="beat"), asyncio.create_task(self._measure(source), name="lag"),
+        ]  # fmt: skip
+
+    async def _beat(self, beat: Callable[[str], Awaitable[None]]) -> None:
         while True:
             if any(state == "working" for state in self._states.values()):
                 with suppress(Unavailable):
-                    await beat(self._name, wall_clock())
+                    await beat(self._name)
+            await asyncio.sleep(0.2 if not self._states else 1.0)
+
+    async def _measure(self, source: EventLog) -> None:
+        while True:
             for partition, applied in list(self._applied.items()):
                 try:
                     behind = max(0, await source.end(partition) - 1 - applied)

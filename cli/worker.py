@@ -85,7 +85,7 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
                 CALIBRATE_PAUSE_SECONDS,
             )
         ),
-        asyncio.create_task(watch.watch(source, view.beat)),
+        *watch.watch(source, view.beat),
     ]
 
     async def needed(topic: str, partition: int) -> int:

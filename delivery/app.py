@@ -47,7 +47,7 @@ class Gateway:
     async def unready(self) -> str | None:
         """Why the service cannot answer now; None when it can."""
         try:
-            if await self.view.workers(self.now() - WORKER_SILENT_MS) == 0:
+            if await self.view.workers(WORKER_SILENT_MS) == 0:
                 return "No worker has said in the last seconds that it works."
         except Unavailable as fault:
             return str(fault)

@@ -50,8 +50,8 @@ class LiveView(Protocol):
         """The number of the oldest live entry that is still held of each partition; 0 when there is none."""
         ...
 
-    async def workers(self, since_ms: int) -> int:
-        """How many workers have said since then that they work."""
+    async def workers(self, silent_ms: int) -> int:
+        """How many workers have said within the last `silent_ms` that they work, by the store's clock."""
         ...
 
     async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:

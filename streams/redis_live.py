@@ -34,8 +34,8 @@ class RedisLive:
             found[partition] = _number(entries[0][0]) if entries else 0
         return found
 
-    async def workers(self, since_ms: int) -> int:
-        return int(await self._wire.call("ZCOUNT", WORKERS, since_ms, "+inf"))
+    async def workers(self, silent_ms: int) -> int:
+        return int(await self._wire.call("ZCOUNT", WORKERS, await self._wire.now_ms() - silent_ms, "+inf"))
 
     async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:
         streams = {self._keys[partition].live: number for partition, number in after.items()}

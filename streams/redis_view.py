@@ -35,8 +35,9 @@ class RedisView:
         self._keys = [PartitionKeys.of(partition) for partition in range(partitions)]
         self._direct = direct
 
-    async def beat(self, worker: str, now_ms: int) -> None:
-        """Say that a worker is alive and works; gateways are ready only while one does."""
+    async def beat(self, worker: str) -> None:
+        """Say that a worker is alive and works, by the store's clock; gateways are ready only while one does."""
+        now_ms = await self._wire.now_ms()
         await self._wire.call("ZADD", WORKERS, now_ms, worker)
         await self._wire.call("ZREMRANGEBYSCORE", WORKERS, "-inf", now_ms - FORGOTTEN_MS)
 

@@ -98,6 +98,11 @@ class Wire:
             _raise(answer)
         return answer
 
+    async def now_ms(self) -> int:
+        """What the store's clock says: the one that all workers and gateways have in common."""
+        seconds, microseconds = await self.call("TIME")
+        return int(seconds) * 1_000 + int(microseconds) // 1_000
+
     async def aclose(self) -> None:
         """Disconnect."""
         if self._watch is not None:

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from schemas import topics
 from schemas.errors import Unavailable
 from schemas.interaction import LogRecord, Outgoing
-from streams.kafka.names import Cluster
+from streams.kafka.names import METADATA_SECONDS, REQUEST_SECONDS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES, KafkaProducer
 
 READ_SECONDS = 15.0
@@ -32,6 +32,8 @@ def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsu
         auto_offset_reset="earliest",
         isolation_level="read_committed" if committed_only else "read_uncommitted",
         fetch_max_wait_ms=200,
+        request_timeout_ms=int(1_000 * REQUEST_SECONDS),
+        metadata_max_age_ms=int(1_000 * METADATA_SECONDS),
         max_partition_fetch_bytes=4 * MAX_RECORD_BYTES,
     )
 
@@ -43,7 +45,10 @@ class KafkaLog:
         self._cluster = cluster
         self._topic = cluster.topic(topic)
         self._consumer = consumer(cluster)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
+        self._admin = AIOKafkaAdminClient(
+            bootstrap_servers=cluster.servers, request_timeout_ms=int(1_000 * REQUEST_SECONDS),
+            metadata_max_age_ms=int(1_000 * METADATA_SECONDS),
+        )  # fmt: skip
         self._lock = asyncio.Lock()
 
     async def start(self) -> None:

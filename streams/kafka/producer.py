@@ -18,7 +18,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.errors import Halt, Unavailable
 from schemas.interaction import Outgoing
-from streams.kafka.names import Cluster
+from streams.kafka.names import METADATA_SECONDS, REQUEST_SECONDS, Cluster
 
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 MAX_BATCH_BYTES = 1024 * 1024
@@ -26,6 +26,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 
 SEND_SECONDS = 5.0
 F = TypeVar("F", bound="asyncio.Future[Any]")
+T = TypeVar("T", bound="asyncio.Task[Any]")
 
 
 class KafkaProducer:
@@ -134,40 +135,52 @@ class KafkaProducer:
             linger_ms=0,
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
-            request_timeout_ms=10_000,
+            request_timeout_ms=int(1_000 * REQUEST_SECONDS),
+            metadata_max_age_ms=int(1_000 * METADATA_SECONDS),
         )
+
+
+Place = tuple[str, int]
+"""Topic and partition."""
 
 
 class GatheringSink:
     """DecisionSink that gathers what is sent within `seconds`, where nobody waits for it.
 
     Unlike Kafka's own linger, which is counted for each partition, this is one request for all of them. Who stops waiting
-    leaves the others undisturbed.
+    leaves the others undisturbed, and a place that takes no writes holds up those only who have something for it.
     """
 
     def __init__(self, sink: KafkaProducer, seconds: float) -> None:
         self._sink = sink
         self._seconds = seconds
-        self._gathered: list[Outgoing] = []
-        self._next: asyncio.Task[None] | None = None
-        self._sending: set[asyncio.Task[None]] = set()
+        self._gathered: dict[Place, list[Outgoing]] = defaultdict(list)
+        self._next: asyncio.Task[dict[Place, asyncio.Task[None]]] | None = None
+        self._sending: set[asyncio.Task[Any]] = set()
 
     async def send(self, records: Sequence[Outgoing]) -> None:
-        self._gathered += records
+        places = dict.fromkeys((record.topic, record.partition) for record in records)
+        for record in records:
+            self._gathered[record.topic, record.partition].append(record)
         if self._next is None:
-            self._next = asyncio.create_task(self._send_soon())
-            self._sending.add(_watched(self._next))
-            self._next.add_done_callback(self._sending.discard)
-        await asyncio.shield(self._next)
+            self._next = self._kept(asyncio.create_task(self._send_soon()))
+        under_way = await asyncio.shield(self._next)
+        await asyncio.gather(*(asyncio.shield(under_way[place]) for place in places))
 
     async def stop(self) -> None:
         """Returns when nothing is under way any more."""
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        while self._sending:
+            await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def _send_soon(self) -> None:
+    async def _send_soon(self) -> dict[Place, asyncio.Task[None]]:
         await asyncio.sleep(self._seconds)
-        records, self._gathered, self._next = self._gathered, [], None
-        await self._sink.send(records)
+        gathered, self._gathered, self._next = self._gathered, defaultdict(list), None
+        return {place: self._kept(asyncio.create_task(self._sink.send(records))) for place, records in gathered.items()}
+
+    def _kept(self, task: T) -> T:
+        self._sending.add(_watched(task))
+        task.add_done_callback(self._sending.discard)
+        return task
 
 
 def _watched(future: F) -> F:

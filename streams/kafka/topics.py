@@ -11,13 +11,20 @@ from streams.kafka.names import Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES
 
 MONTH_MS, WEEK_MS, YEARS_MS = 30 * 86_400_000, 7 * 86_400_000, 5 * 365 * 86_400_000
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(64 << 20),
+    "segment.ms": str(3_600_000),
+    "min.cleanable.dirty.ratio": "0.2",
+}
+"""A segment that is still written is not compacted, and every recovery reads the topic."""
 LARGEST = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 CONFIG: dict[str, dict[str, str]] = {
     topics.INTERACTIONS: {"retention.ms": str(MONTH_MS)},
     topics.DECISIONS: {"retention.ms": str(MONTH_MS)},
     topics.LEARNING: {"retention.ms": str(WEEK_MS)},
     topics.REJECTS: {"retention.ms": str(MONTH_MS)},
-    topics.LEARNER_STATE: {"cleanup.policy": "compact"},
+    topics.LEARNER_STATE: COMPACTED,
     topics.POPULATION: {"retention.ms": str(YEARS_MS)},
     topics.COURSES: {"retention.ms": "-1"},
     topics.EVIDENCE: {"retention.ms": "-1"},

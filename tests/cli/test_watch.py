@@ -10,6 +10,7 @@ from agents.compute import Computed
 from agents.ports import Advance
 from cli.watch import LaneWatch
 from runtime.clock import wall_clock
+from runtime.tasks import cancel_all
 
 
 class Log:
@@ -27,13 +28,13 @@ def series(name: str, partition: int) -> list[str]:
 async def test_the_lag_of_a_partition_that_moved_away_is_told_no_more() -> None:
     watch, beats = LaneWatch("group"), list[str]()
 
-    async def beat(worker: str, now_ms: int) -> None:
+    async def beat(worker: str) -> None:
         beats.append(worker)
 
     for partition in (71, 72):
         watch.state(partition, "working")
         watch.moved(partition, Computed(Advance(4, 0, [], [], [])), wall_clock() - 2_000)
-    watching = asyncio.create_task(watch.watch(Log(), beat))  # type: ignore[arg-type]  # only `end` is asked for
+    watching = watch.watch(Log(), beat)  # type: ignore[arg-type]  # only `end` is asked for
     try:
         async with asyncio.timeout(10):
             while not series("segue_lag_seconds", 72):
@@ -45,5 +46,24 @@ async def test_the_lag_of_a_partition_that_moved_away_is_told_no_more() -> None:
         for name in ("kafka_consumergroup_lag", "segue_lag_seconds", "segue_lane_halted"):
             assert not series(name, 71) and series(name, 72)
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await cancel_all(watching)
+
+
+async def test_a_worker_is_heard_of_while_the_log_does_not_answer() -> None:
+    watch, beats = LaneWatch("group"), list[str]()
+
+    class Silent:
+        async def end(self, partition: int) -> int:
+            return await asyncio.Event().wait()
+
+    async def beat(worker: str) -> None:
+        beats.append(worker)
+
+    watch.state(73, "working")
+    watch.moved(73, Computed(Advance(4, 0, [], [], [])), wall_clock())
+    watching = watch.watch(Silent(), beat)  # type: ignore[arg-type]  # only `end` is asked for
+    async with asyncio.timeout(10):
+        while len(beats) < 3:
+            await asyncio.sleep(0.01)
+    await cancel_all(watching)
+    watch.state(73, "left")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 import pytest
 
 from schemas import topics
-from schemas.errors import Halt
+from schemas.errors import Halt, Unavailable
 from schemas.interaction import LogRecord, Outgoing
 from streams.kafka.log import KafkaLog
 from streams.kafka.names import Cluster
@@ -70,6 +71,29 @@ async def test_a_record_that_no_retry_would_bring_in_halts_and_the_next_ones_go_
         await producer.send([out(0), out(1, size=MAX_RECORD_BYTES + 1)])
     await producer.send([out(2)])
     assert same((await held(cluster, topics.DECISIONS))[-1:], [out(2)])
+
+
+class OnePlaceDown:
+    """A producer to whose decisions of partition 0 nobody answers."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        if records[0].partition == 0:
+            raise Unavailable("kafka", "no leader")
+        self.sent += records
+
+
+async def test_a_place_that_takes_no_writes_holds_up_only_its_own() -> None:
+    producer = OnePlaceDown()
+    sink = GatheringSink(cast("KafkaProducer", producer), 0.02)
+    down, fine = asyncio.create_task(sink.send([out(0), out(1, 1)])), asyncio.create_task(sink.send([out(2, 1), out(3, 2)]))
+    await fine
+    with pytest.raises(Unavailable):
+        await down
+    await sink.stop()
+    assert producer.sent == [out(1, 1), out(2, 1), out(3, 2)]
 
 
 async def test_what_is_gathered_arrives_once_for_all_who_wait(cluster: Cluster, producer: KafkaProducer) -> None:
