@@ -19,8 +19,8 @@ from schemas.population import PopulationChange, PopulationRecord, encode_popula
 
 EVERY_RESPONSES = 256
 FULL_EVERY = 32
-ITEMS_A_PIECE = 4_000
-CELLS_A_PIECE = 8_000
+ITEMS_A_PIECE = 2_000
+CELLS_A_PIECE = 4_000
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -114,7 +114,7 @@ def _records(change: PopulationChange, name: str, since: int, *, full: bool) -> 
 
 
 def in_pieces(change: PopulationChange) -> list[PopulationChange]:
-    """A change cut so that each piece stays under a megabyte; the first has everything but the later items and cells."""
+    """A change cut so that each piece fits a record, whatever its items are called; the first has everything but the later items and cells."""
     items, cells = list(change.items.items()), list(change.cells.items())
     count = max(1, -(-len(items) // ITEMS_A_PIECE), -(-len(cells) // CELLS_A_PIECE))
     return [

@@ -40,6 +40,7 @@ SESSION_SECONDS = 6.0
 NOTICE_SECONDS = 20.0
 JOIN_SECONDS = 40.0
 FULL_SECONDS = 3.0
+HUNG_SECONDS = 20.0
 DISK_SIZE = "4G"
 WIDE = 25_000
 POISON = (b"", b"{", b"\x00" * 40, b'{"stamp": 1}', b"[]", b"\xff\xfe", b'{"event": {"id": "x"}}')
@@ -181,6 +182,14 @@ class Stage:
         with full(self.disk):
             await asyncio.sleep(FULL_SECONDS)
 
+    async def kill_store_on_a_full_disk(self) -> None:
+        """24 and 10: killed before there is room again."""
+        assert self.disk is not None
+        with full(self.disk):
+            await asyncio.sleep(1.0)
+            await self.kill_store()
+            await asyncio.sleep(1.0)
+
     async def _with_wire(self, work: Callable[[Wire], Awaitable[Any]]) -> None:
         wire = Wire(self.redis_url)
         try:
@@ -202,6 +211,15 @@ class Stage:
         """6: all of them; they come back."""
         assert self.kafka is not None
         await self._restart(self.kafka.nodes, 5.0)
+
+    async def hang_broker(self) -> None:
+        """5: one of three does not answer, and refuses nothing, as a host without power or network; then it does."""
+        assert self.kafka is not None
+        process = self.random.choice(self.kafka.nodes).process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(HUNG_SECONDS)
+        process.send_signal(signal.SIGCONT)
 
     async def _restart(self, nodes: list[Node], seconds: float) -> None:
         assert self.kafka is not None
@@ -282,9 +300,9 @@ def wide_course() -> dict[str, Any]:
 
 BOTH = ("kill_worker", "kill_lessons", "kill_gateway", "kill_both", "stop_worker", "freeze_worker", "kill_store",
         "corrupt_row", "poison", "later_schema", "oversized_row")  # fmt: skip
-KAFKA = ("store_forgets", "wipe_store", "kill_broker", "kill_brokers", "add_worker", "remove_worker")
+KAFKA = ("store_forgets", "wipe_store", "kill_broker", "hang_broker", "kill_brokers", "add_worker", "remove_worker")
 NETWORK = ("cut_worker", "cut_one_broker", "slow_network")
-DISK = ("fill_disk",)
+DISK = ("fill_disk", "kill_store_on_a_full_disk")
 
 
 def faults_of(broker: str, *, network: bool, disk: bool) -> tuple[str, ...]:
