@@ -114,7 +114,7 @@ def _records(change: PopulationChange, name: str, since: int, *, full: bool) -> 
 
 
 def in_pieces(change: PopulationChange) -> list[PopulationChange]:
-    """A change cut so that each piece fits a record, whatever its items are called; the first has everything but the later items and cells."""
+    """A change in pieces that fit a record whatever items are called; the first has all but the later items and cells."""
     items, cells = list(change.items.items()), list(change.cells.items())
     count = max(1, -(-len(items) // ITEMS_A_PIECE), -(-len(cells) // CELLS_A_PIECE))
     return [
