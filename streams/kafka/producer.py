@@ -140,42 +140,37 @@ class KafkaProducer:
         )
 
 
-Place = tuple[str, int]
-"""Topic and partition."""
-
-
 class GatheringSink:
     """DecisionSink that gathers what is sent within `seconds`, where nobody waits for it.
 
     Unlike Kafka's own linger, which is counted for each partition, this is one request for all of them. Who stops waiting
-    leaves the others undisturbed, and a place that takes no writes holds up those only who have something for it.
+    leaves the others undisturbed, and a partition that takes no writes holds up those only who have something for it.
     """
 
     def __init__(self, sink: KafkaProducer, seconds: float) -> None:
         self._sink = sink
         self._seconds = seconds
-        self._gathered: dict[Place, list[Outgoing]] = defaultdict(list)
-        self._next: asyncio.Task[dict[Place, asyncio.Task[None]]] | None = None
+        self._gathered: dict[int, list[Outgoing]] = defaultdict(list)
+        self._next: asyncio.Task[dict[int, asyncio.Task[None]]] | None = None
         self._sending: set[asyncio.Task[Any]] = set()
 
     async def send(self, records: Sequence[Outgoing]) -> None:
-        places = dict.fromkeys((record.topic, record.partition) for record in records)
         for record in records:
-            self._gathered[record.topic, record.partition].append(record)
+            self._gathered[record.partition].append(record)
         if self._next is None:
             self._next = self._kept(asyncio.create_task(self._send_soon()))
         under_way = await asyncio.shield(self._next)
-        await asyncio.gather(*(asyncio.shield(under_way[place]) for place in places))
+        await asyncio.gather(*(asyncio.shield(under_way[n]) for n in {record.partition for record in records}))
 
     async def stop(self) -> None:
         """Returns when nothing is under way any more."""
         while self._sending:
             await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def _send_soon(self) -> dict[Place, asyncio.Task[None]]:
+    async def _send_soon(self) -> dict[int, asyncio.Task[None]]:
         await asyncio.sleep(self._seconds)
         gathered, self._gathered, self._next = self._gathered, defaultdict(list), None
-        return {place: self._kept(asyncio.create_task(self._sink.send(records))) for place, records in gathered.items()}
+        return {n: self._kept(asyncio.create_task(self._sink.send(records))) for n, records in gathered.items()}
 
     def _kept(self, task: T) -> T:
         self._sending.add(_watched(task))
