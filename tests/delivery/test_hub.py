@@ -59,7 +59,7 @@ class ShortMemory:
 
     def __init__(self) -> None:
         self.made = [LiveEntry(partition=0, offset=0, row="default/tiny/1/l0", seq=1, body=b"0")]
-        self.away = False
+        self.away, self.refused = False, 0
 
     @property
     def held(self) -> list[LiveEntry]:
@@ -77,6 +77,7 @@ class ShortMemory:
     async def read(self, after: Mapping[int, int], wait_seconds: float) -> Sequence[LiveEntry]:
         await asyncio.sleep(0.01)
         if self.away:
+            self.refused += 1
             raise Unavailable("store", "gone")
         return [entry for entry in self.held if entry.offset + 1 > after[0]]
 
@@ -95,7 +96,8 @@ async def test_decisions_that_were_dropped_unread_are_told_from_the_learners_tai
     async with asyncio.timeout(10):
         view.away = True
         view.made += [LiveEntry(partition=0, offset=n, row=f"default/tiny/1/l{n}", seq=1, body=b"d") for n in range(1, 16)]
-        await asyncio.sleep(0.6)
+        while view.refused < 2:  # a reader that was refused rests for longer than AWAY_SECONDS is here
+            await asyncio.sleep(0.01)
         view.away = False
         assert await early.next() == ("default/tiny/1/l1", 1, b"d")
         assert await late.next() == ("default/tiny/1/l15", 1, b"d")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,9 +80,7 @@ class Disk:
 
     def killed_and_started(self) -> set[bytes]:
         """Kill -9, start again, and what is in the log then."""
-        assert self.engine.process is not None
-        self.engine.process.kill()
-        self.engine.process.wait()
+        kill(self.engine)
         self.engine.tend()
         return {entry for entry, _ in self.client.xrange("log")}
 
@@ -172,6 +171,23 @@ def test_a_disk_that_does_not_sync_is_said(disk: Disk, monkeypatch: pytest.Monke
     monkeypatch.undo()
 
 
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[Engine, redis.Redis]]:
+    engine = Engine(folder)
+    engine.start()
+    try:
+        with redis.Redis.from_url(engine.url) as client:
+            yield engine, client
+    finally:
+        engine.stop()
+
+
+def kill(engine: Engine) -> None:
+    assert engine.process is not None
+    engine.process.kill()
+    engine.process.wait()
+
+
 def refused(client: redis.Redis, script: bool) -> bool:
     try:
         client.eval("return redis.call('SET', KEYS[1], '1')", 1, "key") if script else client.set("key", "1")
@@ -186,23 +202,18 @@ def test_where_no_room_can_be_reserved_writes_are_refused_until_it_can(
 ) -> None:
     room = [True]
     monkeypatch.setattr(appendonly, "_allocated", lambda file, offset, size: room[0])
-    engine = Engine(tmp_path)
-    engine.start()
-    with redis.Redis.from_url(engine.url) as client:
+    with running(tmp_path) as (engine, client):
         for there in (True, False, False, True):
             room[0] = there
             engine.keeper.reserve()
             assert [refused(client, script) for script in (False, True)] == [not there] * 2
         room[0] = False
         engine.keeper.reserve()
-        assert engine.process is not None
-        engine.process.kill()
-        engine.process.wait()
+        kill(engine)
         assert engine.tend() and refused(client, script=False), "a server that was started again refuses, too"
         room[0] = True
         engine.keeper.reserve()
         assert not refused(client, script=False)
-    engine.stop()
 
 
 def test_room_is_reserved_without_making_the_file_longer(tmp_path: Path) -> None:
@@ -227,9 +238,8 @@ def test_a_server_that_ended_short_of_room_begins_an_epoch(disk: Disk) -> None:
 def test_a_kill_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> None:
     need("mount", missing())
     with small_disk(tmp_path / "disk", "64M") as small:
-        engine, acknowledged = Engine(small / "data"), set[bytes]()
-        engine.start()
-        with redis.Redis.from_url(engine.url) as client:
+        acknowledged = set[bytes]()
+        with running(small / "data") as (engine, client):
             for number in range(3):
                 with full(small):
                     end = time.monotonic() + 0.6
@@ -238,9 +248,6 @@ def test_a_kill_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> None:
                             acknowledged.add(client.xadd("log", {"value": "x" * 2_000}))
                         except redis.RedisError:
                             time.sleep(0.01)
-                    assert engine.process is not None
-                    engine.process.kill()
-                    engine.process.wait()
+                    kill(engine)
                 assert engine.tend()
                 assert acknowledged <= {entry for entry, _ in client.xrange("log")}, number
-        engine.stop()
