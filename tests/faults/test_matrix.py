@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import redis
 
 from cli.service import tended
 from simulator.client import Client, Told
@@ -25,6 +26,7 @@ from tests.faults import disk, network
 from tests.faults.chaos import under_fire
 from tests.faults.stage import Stage, faults_of, stage
 from tests.require import need
+from tests.streams.test_appendonly import kill, started
 
 ALL = os.environ.get("SEGUE_FAULTS") == "all"
 CLEAN = dict.fromkeys(("lost", "double", "phantom", "gaps", "conflicts", "rows_differ", "evidence_findings"), 0)
@@ -181,6 +183,23 @@ if ALL:
                     await read.check()
 
             asyncio.run(tended(place.service, go()))
+
+    def test_a_store_killed_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> None:
+        need("mount", disk.missing())
+        with disk.small_disk(tmp_path / "disk", "64M") as small:
+            acknowledged = set[bytes]()
+            with started(small / "data") as (engine, client):
+                for number in range(3):
+                    with disk.full(small):
+                        end = time.monotonic() + 0.6
+                        while time.monotonic() < end:
+                            try:
+                                acknowledged.add(client.xadd("log", {"value": "x" * 2_000}))
+                            except redis.RedisError:
+                                time.sleep(0.01)
+                        kill(engine)
+                    assert engine.tend()
+                    assert acknowledged <= {entry for entry, _ in client.xrange("log")}, number
 
     def test_ten_thousand_learners_are_rebuilt_while_the_service_answers(tmp_path: Path) -> None:
         with stage("kafka", tmp_path, Random(1), brokers=1) as place:

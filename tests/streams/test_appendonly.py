@@ -17,8 +17,6 @@ from streams import appendonly
 from streams.engine import Engine
 from streams.keys import EPOCH
 from streams.wire import PASSING
-from tests.faults.disk import full, missing, small_disk
-from tests.require import need
 
 DISK = """
 #define _GNU_SOURCE
@@ -172,7 +170,7 @@ def test_a_disk_that_does_not_sync_is_said(disk: Disk, monkeypatch: pytest.Monke
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[tuple[Engine, redis.Redis]]:
+def started(folder: Path) -> Iterator[tuple[Engine, redis.Redis]]:
     engine = Engine(folder)
     engine.start()
     try:
@@ -202,7 +200,7 @@ def test_where_no_room_can_be_reserved_writes_are_refused_until_it_can(
 ) -> None:
     room = [True]
     monkeypatch.setattr(appendonly, "_allocated", lambda file, offset, size: room[0])
-    with running(tmp_path) as (engine, client):
+    with started(tmp_path) as (engine, client):
         for there in (True, False, False, True):
             room[0] = there
             engine.keeper.reserve()
@@ -233,21 +231,3 @@ def test_a_server_that_ended_short_of_room_begins_an_epoch(disk: Disk) -> None:
     disk.full.unlink()
     disk.killed_and_started()
     assert int(disk.client.get(EPOCH) or 0) == epoch + 1 and disk.engine.keeper.whole
-
-
-def test_a_kill_while_the_disk_is_full_loses_nothing(tmp_path: Path) -> None:
-    need("mount", missing())
-    with small_disk(tmp_path / "disk", "64M") as small:
-        acknowledged = set[bytes]()
-        with running(small / "data") as (engine, client):
-            for number in range(3):
-                with full(small):
-                    end = time.monotonic() + 0.6
-                    while time.monotonic() < end:
-                        try:
-                            acknowledged.add(client.xadd("log", {"value": "x" * 2_000}))
-                        except redis.RedisError:
-                            time.sleep(0.01)
-                    kill(engine)
-                assert engine.tend()
-                assert acknowledged <= {entry for entry, _ in client.xrange("log")}, number
