@@ -155,8 +155,12 @@ class Checkpoints(Protocol):
         """Fence every earlier writer of this partition."""
         ...
 
+    async def watermark(self, partition: int) -> int | None:
+        """That of the last committed checkpoint, at no more cost for many rows than for few; None: no checkpoint yet."""
+        ...
+
     async def load(self, partition: int) -> Saved:
-        """The last committed checkpoint."""
+        """The last committed checkpoint, all of it."""
         ...
 
     async def save(self, partition: int, dirty: Dirty, confirmed: Callable[[], bool]) -> bool:

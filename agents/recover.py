@@ -1,7 +1,8 @@
 """How a lane finds out where its partition stands, on assignment and after any doubt.
 
-    1. fence earlier checkpoint writers; only then read: checkpoint K, committed offset C, and view and outbox in one script
-    2. a view that is missing, or older than K, is replaced by the checkpoint
+    1. fence earlier checkpoint writers; only then read: checkpoint's watermark K, committed offset C, and view and outbox in
+       one script
+    2. a view that is missing, or older than K, is replaced by the checkpoint; its rows are read only then
     3. a view older than C - 1 is moved on by computing the log again; nothing is sent, all of it is out already
     4. what stands in the outbox is sent; only now may offsets up to W be acknowledged
 A log that ends before what was applied or committed has lost data: the partition halts and says so.
@@ -33,14 +34,14 @@ class Mover(Protocol):
 
 async def recover(ports: Ports, partition: int, mover: Mover, *, rebuild: bool) -> int:
     """Bring the view of a partition up to date. Returns W. `rebuild`: do not trust the view's rows."""
-    saved = Saved(None)
+    watermark = None
     if ports.checkpoints is not None:
         await ports.checkpoints.claim(partition)
-        saved = await ports.checkpoints.load(partition)
+        watermark = await ports.checkpoints.watermark(partition)
     committed = await ports.log.committed(partition)
     look = await ports.store.look(partition)
-    await _check_log(ports, partition, look, saved, committed)
-    mover.applied = await _trusted_view(ports, partition, look, saved, rebuild)
+    await _check_log(ports, partition, look, watermark, committed)
+    mover.applied = await _trusted_view(ports, partition, look, watermark, rebuild)
     await _catch_up(ports, partition, mover, committed)
     if ports.sink is not None and look.outbox:
         sink = ports.sink
@@ -49,10 +50,10 @@ async def recover(ports: Ports, partition: int, mover: Mover, *, rebuild: bool) 
     return mover.applied
 
 
-async def _check_log(ports: Ports, partition: int, look: Look, saved: Saved, committed: int) -> None:
+async def _check_log(ports: Ports, partition: int, look: Look, watermark: int | None, committed: int) -> None:
     end = await ports.log.end(partition)
     applied = -1 if look.applied is None else look.applied
-    furthest = max(committed - 1, applied, -1 if saved.watermark is None else saved.watermark)
+    furthest = max(committed - 1, applied, -1 if watermark is None else watermark)
     if furthest >= end:
         raise log_lost(partition, f"it ends at {end}, but {furthest} was applied")
     if applied >= 0:
@@ -61,10 +62,13 @@ async def _check_log(ports: Ports, partition: int, look: Look, saved: Saved, com
             raise log_lost(partition, f"record {applied} is not the one that was applied")
 
 
-async def _trusted_view(ports: Ports, partition: int, look: Look, saved: Saved, rebuild: bool) -> int:
+async def _trusted_view(ports: Ports, partition: int, look: Look, watermark: int | None, rebuild: bool) -> int:
     """W of a view that can be built on: the one that is there, or the checkpoint put in its place."""
-    if look.applied is not None and look.applied >= (-1 if saved.watermark is None else saved.watermark) and not rebuild:
+    if look.applied is not None and look.applied >= (-1 if watermark is None else watermark) and not rebuild:
         return look.applied
+    saved = Saved(None)
+    if ports.checkpoints is not None and watermark is not None:
+        saved = await ports.checkpoints.load(partition)
     start = -1 if saved.watermark is None else saved.watermark
     if look.applied is None and start == -1 and not look.rebuilding:
         return -1

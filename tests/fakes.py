@@ -141,6 +141,9 @@ class MemoryCheckpoints:
     async def claim(self, partition: int) -> None:
         return
 
+    async def watermark(self, partition: int) -> int | None:
+        return self.saved.get(partition, Saved(None)).watermark
+
     async def load(self, partition: int) -> Saved:
         return self.saved.get(partition, Saved(None))
 

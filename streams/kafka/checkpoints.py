@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from msgspec import msgpack
 
@@ -18,6 +19,8 @@ from streams.kafka.producer import MAX_RECORD_BYTES
 
 WATERMARK = b"__wm__"
 PATIENCE_SECONDS = 30.0
+TAIL, TAIL_GROWS = 8, 64
+"""Offsets from the end in which the watermark is looked for, and how many times as many when it is not there."""
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(StoredRow).decode
 
@@ -51,28 +54,45 @@ class KafkaCheckpoints:
             raise
         self._writers[partition] = writer
 
+    async def watermark(self, partition: int) -> int | None:
+        """Every transaction ends with it, so it stands near the end, behind those that were given up."""
+        async with self._reader(partition) as (reader, place):
+            first, end = (await reader.beginning_offsets([place]))[place], (await reader.end_offsets([place]))[place]
+            width, start = TAIL, end
+            while start > first:
+                start = max(first, end - width)
+                found = [record.value async for record in _records(reader, place, start, end) if record.key == WATERMARK]
+                if found:
+                    return int(found[-1])
+                width *= TAIL_GROWS
+            return None
+
     async def load(self, partition: int) -> Saved:
-        place = TopicPartition(self._topic, partition)
-        reader = consumer(self._cluster, committed_only=True)
         rows: dict[str, StoredRow] = {}
         watermark: int | None = None
+        async with self._reader(partition) as (reader, place):
+            first, end = (await reader.beginning_offsets([place]))[place], (await reader.end_offsets([place]))[place]
+            async for record in _records(reader, place, first, end):
+                if record.key == WATERMARK:
+                    watermark = int(record.value)
+                elif record.value is None:
+                    rows.pop(record.key.decode(), None)
+                else:
+                    rows[record.key.decode()] = _decode(record.value)
+        return Saved(watermark, rows)
+
+    @asynccontextmanager
+    async def _reader(self, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
+        """Reads what was committed."""
+        place, reader = TopicPartition(self._topic, partition), consumer(self._cluster, committed_only=True)
         try:
             await reader.start()
             reader.assign([place])
-            end = (await reader.end_offsets([place]))[place]
-            while await reader.position(place) < end:
-                for record in (await reader.getmany(place, timeout_ms=500)).get(place, []):
-                    if record.key == WATERMARK:
-                        watermark = int(record.value)
-                    elif record.value is None:
-                        rows.pop(record.key.decode(), None)
-                    else:
-                        rows[record.key.decode()] = _decode(record.value)
+            yield reader, place
         except KafkaError as fault:
             raise Unavailable("kafka", repr(fault)) from fault
         finally:
             await reader.stop()
-        return Saved(watermark, rows)
 
     async def save(self, partition: int, dirty: Dirty, confirmed: Callable[[], bool]) -> bool:
         writer = self._writers[partition]
@@ -110,6 +130,13 @@ class KafkaCheckpoints:
                 await asyncio.wait_for(writer.stop(), 2.0)
             except (KafkaError, TimeoutError):
                 return
+
+
+async def _records(reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
+    reader.seek(place, start)
+    while await reader.position(place) < end:
+        for record in (await reader.getmany(place, timeout_ms=500)).get(place, []):
+            yield record
 
 
 async def _patiently(confirmed: Callable[[], bool]) -> bool:

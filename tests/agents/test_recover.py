@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.ports import Advance
+from agents.ports import Advance, Saved
 from schemas import topics
 from schemas.errors import Unavailable
 from tests.agents.world import World, until
 from tests.factories import interaction, record
-from tests.fakes import MemoryStore
+from tests.fakes import MemoryCheckpoints, MemoryStore
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])
@@ -67,6 +67,31 @@ async def test_a_wiped_store_is_rebuilt_from_checkpoint_and_log(world: World) ->
         await until(lambda: world.store.parts[0].applied == 49)
         await world.until_acked(49)
     assert "doubt" in world.notes.names()
+    await world.check_against_reference()
+
+
+async def test_the_rows_of_a_checkpoint_are_read_only_where_the_view_lacks_them(world: World) -> None:
+    """A worker that joins must not read what a million learners left behind."""
+
+    class Counting(MemoryCheckpoints):
+        loads = 0
+
+        async def load(self, partition: int) -> Saved:
+            self.loads += 1
+            return await super().load(partition)
+
+    checkpoints = world.checkpoints = Counting()
+    for start in (0, 10):
+        await world.write(*(interaction(n, learner=f"l{n % 4}") for n in range(start, start + 10)))
+        async with world.lane(checkpoint_seconds=0.0) as lane:
+            lane.offer(world.batch(start, start + 10))
+            await world.until_acked(start + 9)
+            await until(lambda last=start + 9: world.checkpoints.saved.get(0, Saved(None)).watermark == last)
+    assert checkpoints.loads == 0
+    world.store.parts.clear()
+    async with world.lane():
+        await until(lambda: world.store.parts[0].applied == 19)
+    assert checkpoints.loads == 1
     await world.check_against_reference()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agents.ports import Checkpoints, Dirty, Saved, StoredRow
 from schemas.errors import Doubt
-from streams.kafka.checkpoints import KafkaCheckpoints
+from streams.kafka.checkpoints import TAIL, KafkaCheckpoints
 from streams.kafka.names import Cluster
 from streams.kafka.topics import ensure_topics
 from tests.fakes import MemoryCheckpoints
@@ -33,6 +33,7 @@ def dirty(applied: int, **rows: bytes) -> Dirty:
 async def test_without_a_checkpoint_there_is_no_watermark(checkpoints: Checkpoints) -> None:
     await checkpoints.claim(0)
     assert await checkpoints.load(0) == Saved(None, {})
+    assert await checkpoints.watermark(0) is None
 
 
 async def test_rows_and_watermark_come_back_and_newer_rows_win(checkpoints: Checkpoints) -> None:
@@ -42,7 +43,18 @@ async def test_rows_and_watermark_come_back_and_newer_rows_win(checkpoints: Chec
     saved = await checkpoints.load(1)
     assert saved.watermark == 9
     assert saved.rows == {"ana": StoredRow(b"a2", {3: b"ids"}), "ben": StoredRow(b"b1", {3: b"ids"})}
-    assert (await checkpoints.load(0)).watermark is None
+    assert await checkpoints.watermark(1) == 9
+    assert await checkpoints.watermark(0) is None
+
+
+async def test_what_was_given_up_is_passed_over(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.kafka.checkpoints.PATIENCE_SECONDS", 0.05)
+    await checkpoints.claim(0)
+    assert await checkpoints.save(0, dirty(4, ana=b"a1"), lambda: True)
+    given_up = dirty(9, ana=b"stale", **{f"l{n}": b"stale" for n in range(3 * TAIL)})
+    assert not await checkpoints.save(0, given_up, lambda: False)
+    assert await checkpoints.watermark(0) == 4
+    assert await checkpoints.load(0) == Saved(4, {"ana": StoredRow(b"a1", {3: b"ids"})})
 
 
 @pytest.mark.kafka
@@ -55,7 +67,7 @@ async def test_whoever_was_there_before_the_newest_claimant_is_fenced(cluster: C
         await new.claim(0)
         with pytest.raises(Doubt):
             await old.save(0, dirty(2, ana=b"stale"), lambda: True)
-        assert (await new.load(0)).watermark == 1
+        assert await new.watermark(0) == 1
     finally:
         await old.stop()
         await new.stop()

@@ -259,9 +259,10 @@ def _evicting(self: SimStore, expected: int, change: Advance, sent: Sequence[int
     return _right_advance_script(self, expected, change, sent)
 
 
-async def _older_checkpoint_wins(ports: Any, partition: int, look: Look, saved: Saved, rebuild: bool) -> int:
+async def _older_checkpoint_wins(ports: Any, partition: int, look: Look, watermark: int | None, rebuild: bool) -> int:
     """Puts the checkpoint in the view's place as its rows, but leaves `applied` where it was."""
-    found = await _right_trusted(ports, partition, look, saved, rebuild)
+    found = await _right_trusted(ports, partition, look, watermark, rebuild)
+    saved = await ports.checkpoints.load(partition)
     if saved.watermark is not None and look.applied == found:
         view: View = ports.store.view
         if view.applied == str(found):

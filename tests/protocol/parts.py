@@ -358,6 +358,10 @@ class SimCheckpoints:
         self.topic.epoch += 1
         self.epoch = self.topic.epoch
 
+    async def watermark(self, partition: int) -> int | None:
+        found: int | None = await self.trouble.call("kafka", lambda: self.topic.saved.watermark)
+        return found
+
     async def load(self, partition: int) -> Saved:
         found: Saved = await self.trouble.call(
             "kafka", lambda: Saved(self.topic.saved.watermark, dict(self.topic.saved.rows))
