@@ -68,7 +68,7 @@ class Calibrate:
         due = loop.time() + EVERY_SECONDS
         while not (self._stopping and not self._batches):
             await self._wait(due - loop.time())
-            while self._batches:
+            while self._batches and loop.time() < due:
                 await self._learn(self._batches.popleft())
             if loop.time() >= due:
                 await self._publish_all()

@@ -109,6 +109,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EVERY_SECONDS", 0.02)
 
 
+async def test_batches_that_keep_coming_are_acknowledged(calibrating: Calibrating) -> None:
+    acked: list[int] = []
+
+    async def keep_coming(agent: Calibrate) -> None:
+        while True:
+            if agent.backlog < 2:
+                agent.offer(Batch(responses(1), lambda: acked.append(1)))
+            await asyncio.sleep(0)
+
+    async with calibrating(MemoryShared()) as (agent, _):
+        coming = asyncio.create_task(keep_coming(agent))
+        try:
+            await until(lambda: len(acked) > 3)
+        finally:
+            await cancel_all([coming])
+
+
 async def test_a_version_is_published_for_so_many_responses(
     calibrating: Calibrating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
