@@ -130,9 +130,14 @@ def make_app(parts: Gateway) -> ASGIApp:
     async def get_decision(request: Request, course: str, learner: str, run: str = DEFAULT_RUN) -> Response:
         tenant = tenant_of(request)
         row = row_named(tenant, course, run, learner)
-        body = await parts.view.latest(partition_of(tenant, learner, parts.partitions), row.key)
+        partition = partition_of(tenant, learner, parts.partitions)
+        body = await parts.view.latest(partition, row.key)
         if body is None:
-            raise HTTPException(404, f"No decision yet for learner {learner!r} in {course!r}; send an event first.")
+            made = (await parts.view.tail(partition, row.key, 0, 1)).newest
+            seen = (
+                f"Decision {made} stands in topic decisions only, since the view was rebuilt" if made else "No decision yet"
+            )
+            raise HTTPException(404, f"{seen} (learner {learner!r}, course {course!r}); the next event brings one.")
         return Response(body, media_type="application/json")
 
     @app.get("/.well-known/mercure", **openapi.MERCURE)

@@ -83,7 +83,7 @@ PUBLISH = _path(
     },
     {"requestBody": {"required": True, "content": {"application/json": {"schema": _course}}}},
 )
-LATEST = _path("A learner's latest decision", {200: _answer("The decision", _decision), 404: _wrong("None yet")})
+LATEST = _path("A learner's latest decision", {200: _answer("The decision", _decision), 404: _wrong("None at hand")})
 MERCURE = _path(
     "Subscribe to adaptation topics (server-sent events)",
     {200: _answer("A stream of decisions", {"type": "string"}, "text/event-stream"), 422: _wrong("Not a topic")},

@@ -14,7 +14,7 @@ from agents.ports import Dirty, Saved, StoredRow
 from schemas import topics
 from schemas.errors import Doubt, Unavailable
 from streams.kafka.log import consumer
-from streams.kafka.names import Cluster
+from streams.kafka.names import WAITS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES
 
 WATERMARK = b"__wm__"
@@ -44,6 +44,7 @@ class KafkaCheckpoints:
             transactional_id=f"{self._cluster.app}-{self._cluster.prefix}{partition}",
             max_request_size=MAX_RECORD_BYTES,
             transaction_timeout_ms=60_000,
+            **WAITS,
         )
         try:
             await writer.start()

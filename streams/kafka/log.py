@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from schemas import topics
 from schemas.errors import Unavailable
 from schemas.interaction import LogRecord, Outgoing
-from streams.kafka.names import METADATA_SECONDS, REQUEST_SECONDS, Cluster
+from streams.kafka.names import WAITS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES, KafkaProducer
 
 READ_SECONDS = 15.0
@@ -32,24 +32,22 @@ def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsu
         auto_offset_reset="earliest",
         isolation_level="read_committed" if committed_only else "read_uncommitted",
         fetch_max_wait_ms=200,
-        request_timeout_ms=int(1_000 * REQUEST_SECONDS),
-        metadata_max_age_ms=int(1_000 * METADATA_SECONDS),
         max_partition_fetch_bytes=4 * MAX_RECORD_BYTES,
+        **WAITS,
     )
 
 
 class KafkaLog:
-    """EventLog over topic `interactions`, or a reader of another topic. One reader, used by one lane at a time."""
+    """EventLog over topic `interactions`, or a reader of another topic. As many consumers as lanes that read at once: a
+    partition whose broker is silent holds up no other."""
 
     def __init__(self, cluster: Cluster, topic: str = topics.INTERACTIONS) -> None:
         self._cluster = cluster
         self._topic = cluster.topic(topic)
         self._consumer = consumer(cluster)
-        self._admin = AIOKafkaAdminClient(
-            bootstrap_servers=cluster.servers, request_timeout_ms=int(1_000 * REQUEST_SECONDS),
-            metadata_max_age_ms=int(1_000 * METADATA_SECONDS),
-        )  # fmt: skip
-        self._lock = asyncio.Lock()
+        self._all = [self._consumer]
+        self._idle: list[AIOKafkaConsumer] = []
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **WAITS)
 
     async def start(self) -> None:
         """Connect."""
@@ -58,37 +56,38 @@ class KafkaLog:
             await self._admin.start()
         except KafkaError as fault:
             raise Unavailable("kafka", repr(fault)) from fault
+        self._idle.append(self._consumer)
 
     async def stop(self) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        for each in self._all:
+            await each.stop()
         await self._admin.close()
 
     async def begin(self, partition: int) -> int:
         place = TopicPartition(self._topic, partition)
-        async with self._lock:
-            try:
-                return int((await self._consumer.beginning_offsets([place]))[place])
-            except KafkaError as fault:
-                raise Unavailable("kafka", repr(fault)) from fault
+        try:
+            return int((await self._consumer.beginning_offsets([place]))[place])
+        except KafkaError as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
 
     async def read(self, partition: int, start: int, limit: int) -> Sequence[LogRecord]:
         place = TopicPartition(self._topic, partition)
-        async with self._lock:
-            try:
-                end = (await self._consumer.end_offsets([place]))[place]
-                first = (await self._consumer.beginning_offsets([place]))[place]
+        try:
+            async with self._reader() as reader:
+                end = (await reader.end_offsets([place]))[place]
+                first = (await reader.beginning_offsets([place]))[place]
                 if start >= end or start < first:
                     return []
-                self._consumer.assign([place])
-                self._consumer.seek(place, start)
+                reader.assign([place])
+                reader.seek(place, start)
                 found: list[ConsumerRecord] = []
                 async with asyncio.timeout(READ_SECONDS):
                     while not found or found[-1].offset < min(end, start + limit) - 1:
-                        found += (await self._consumer.getmany(timeout_ms=1_000, max_records=limit)).get(place, [])
+                        found += (await reader.getmany(timeout_ms=1_000, max_records=limit)).get(place, [])
                 return [log_record(record) for record in found[:limit]]
-            except (KafkaError, TimeoutError) as fault:
-                raise Unavailable("kafka", repr(fault)) from fault
+        except (KafkaError, TimeoutError) as fault:
+            raise Unavailable("kafka", repr(fault)) from fault
 
     async def end(self, partition: int) -> int:
         place = TopicPartition(self._topic, partition)
@@ -104,6 +103,24 @@ class KafkaLog:
         except KafkaError as fault:
             raise Unavailable("kafka", repr(fault)) from fault
         return max(int(found[place].offset), 0) if place in found else 0
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """One that nobody else reads with."""
+        if self._idle:
+            reader = self._idle.pop()
+        else:
+            reader = consumer(self._cluster)
+            try:
+                await reader.start()
+            except BaseException:
+                await reader.stop()
+                raise
+            self._all.append(reader)
+        try:
+            yield reader
+        finally:
+            self._idle.append(reader)
 
 
 class KafkaShared:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REQUEST_SECONDS = 8.0
-METADATA_SECONDS = 3.0
-"""A broker that has gone silent (no power, no network, no answer) is noticed when a request to it ends, and where its
-partitions went when the metadata are asked for again. aiokafka has 40 and 300 s, Faust 90."""
+WAITS = {"request_timeout_ms": 8_000, "metadata_max_age_ms": 3_000}
+"""Of every client. A broker that has gone silent (no power, no network, no answer) is noticed when a request to it ends,
+and where its partitions went when the metadata are asked for again. aiokafka has 40 and 300 s, Faust 90."""
 
 
 @dataclass(frozen=True, slots=True)

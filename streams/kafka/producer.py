@@ -18,7 +18,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.errors import Halt, Unavailable
 from schemas.interaction import Outgoing
-from streams.kafka.names import METADATA_SECONDS, REQUEST_SECONDS, Cluster
+from streams.kafka.names import WAITS, Cluster
 
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 MAX_BATCH_BYTES = 1024 * 1024
@@ -135,8 +135,7 @@ class KafkaProducer:
             linger_ms=0,
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
-            request_timeout_ms=int(1_000 * REQUEST_SECONDS),
-            metadata_max_age_ms=int(1_000 * METADATA_SECONDS),
+            **WAITS,
         )
 
 

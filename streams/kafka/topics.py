@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas import topics
 from schemas.errors import Misconfigured, Unavailable
-from streams.kafka.names import Cluster
+from streams.kafka.names import WAITS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES
 
 MONTH_MS, WEEK_MS, YEARS_MS = 30 * 86_400_000, 7 * 86_400_000, 5 * 365 * 86_400_000
@@ -17,7 +17,7 @@ COMPACTED = {
     "segment.ms": str(3_600_000),
     "min.cleanable.dirty.ratio": "0.2",
 }
-"""A segment that is still written is not compacted, and every recovery reads the topic."""
+"""A segment that is still written is not compacted, and a rebuild reads the whole topic."""
 LARGEST = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 CONFIG: dict[str, dict[str, str]] = {
     topics.INTERACTIONS: {"retention.ms": str(MONTH_MS)},
@@ -33,7 +33,7 @@ CONFIG: dict[str, dict[str, str]] = {
 
 async def ensure_topics(cluster: Cluster) -> None:
     """Create what is missing. Raises Misconfigured for another partition count, Unavailable without a broker."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **WAITS)
     try:
         await admin.start()
         there = set(await admin.list_topics())

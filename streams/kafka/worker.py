@@ -25,7 +25,7 @@ from schemas import topics
 from schemas.errors import Misconfigured
 from streams.kafka.checkpoints import KafkaCheckpoints
 from streams.kafka.log import log_record
-from streams.kafka.names import METADATA_SECONDS, REQUEST_SECONDS, Cluster
+from streams.kafka.names import WAITS, Cluster
 from streams.kafka.transport import BatchingTransport, Fetched
 
 ROOM = 2_048
@@ -94,14 +94,14 @@ class KafkaWorker:
             web_enabled=False,
             topic_allow_declare=False,
             topic_disable_leader=True,
-            broker_request_timeout=REQUEST_SECONDS,
+            broker_request_timeout=WAITS["request_timeout_ms"] / 1_000,
             broker_session_timeout=6.0,
             broker_rebalance_timeout=6.0,
             broker_heartbeat_interval=0.3,  # who hears late of a rebalance makes the others wait
             broker_commit_interval=1.0,
             broker_max_poll_records=10_000,  # all that was fetched
             consumer_auto_offset_reset="earliest",
-            consumer_metadata_max_age_ms=int(1_000 * METADATA_SECONDS),
+            consumer_metadata_max_age_ms=WAITS["metadata_max_age_ms"],
             stream_wait_empty=False,
             producer_threaded=False,
             table_standby_replicas=0,  # else its assignor lets a joining worker go without: 2, 2, 0

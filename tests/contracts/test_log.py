@@ -107,6 +107,15 @@ async def test_records_come_back_as_they_were_from_any_offset(logs: Logs) -> Non
     assert [r.offset for r in await logs.read.read(0, 8, 100)] == [8, 9]
 
 
+async def test_what_is_read_at_once_does_not_mix(logs: Logs) -> None:
+    await logs.write.append([out(n, n % 2) for n in range(20)])
+    wanted = [(partition, start) for start in (0, 3, 7) for partition in (0, 1)]
+    for _ in range(2):
+        found = await asyncio.gather(*(logs.read.read(partition, start, 3) for partition, start in wanted))
+        for (partition, start), records in zip(wanted, found, strict=True):
+            assert [r.value for r in records] == [b"v%d" % (2 * n + partition) for n in range(start, start + 3)]
+
+
 async def test_reading_at_the_end_gives_nothing(logs: Logs) -> None:
     await logs.write.append([out(0)])
     assert list(await logs.read.read(0, 1, 10)) == []

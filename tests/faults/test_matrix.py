@@ -60,6 +60,12 @@ def post(place: Stage, learner: str, **headers: str) -> httpx.Response:
     return httpx.post(f"{place.service.url}/v1/events", json=event, headers=given, timeout=20.0)
 
 
+def latest(place: Stage, learner: str) -> httpx.Response:
+    """A learner's latest decision, as asked for."""
+    path = f"/v1/courses/tiny/learners/{learner}/decision"
+    return httpx.get(place.service.url + path, headers={"Authorization": f"Bearer {place.service.key}"}, timeout=20.0)
+
+
 async def publish(place: Stage) -> None:
     async with Client(place.service.url, place.service.key) as client:
         await client.publish(course_json())
@@ -230,6 +236,8 @@ if ALL:
                     seconds = time.monotonic() - wiped
                     counts = await read.check()
                     assert counts["applied"] == 10_001
+                    answer = await asyncio.to_thread(latest, place, "l5")
+                    assert answer.status_code == 404 and "Decision 1 stands in topic decisions" in answer.json()["detail"]
                     return seconds
 
             print(f"10,000 learners rebuilt in {asyncio.run(tended(place.service, go())):.1f} s")
