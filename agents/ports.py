@@ -156,7 +156,7 @@ class Checkpoints(Protocol):
         ...
 
     async def watermark(self, partition: int) -> int | None:
-        """That of the last committed checkpoint, at no more cost for many rows than for few; None: no checkpoint yet."""
+        """That of the last committed checkpoint, without reading its rows; None: no checkpoint yet."""
         ...
 
     async def load(self, partition: int) -> Saved:

@@ -34,10 +34,10 @@ class Mover(Protocol):
 
 async def recover(ports: Ports, partition: int, mover: Mover, *, rebuild: bool) -> int:
     """Bring the view of a partition up to date. Returns W. `rebuild`: do not trust the view's rows."""
-    watermark = None
+    watermark = -1
     if ports.checkpoints is not None:
         await ports.checkpoints.claim(partition)
-        watermark = await ports.checkpoints.watermark(partition)
+        watermark = _number(await ports.checkpoints.watermark(partition))
     committed = await ports.log.committed(partition)
     look = await ports.store.look(partition)
     await _check_log(ports, partition, look, watermark, committed)
@@ -50,10 +50,10 @@ async def recover(ports: Ports, partition: int, mover: Mover, *, rebuild: bool) 
     return mover.applied
 
 
-async def _check_log(ports: Ports, partition: int, look: Look, watermark: int | None, committed: int) -> None:
+async def _check_log(ports: Ports, partition: int, look: Look, watermark: int, committed: int) -> None:
     end = await ports.log.end(partition)
-    applied = -1 if look.applied is None else look.applied
-    furthest = max(committed - 1, applied, -1 if watermark is None else watermark)
+    applied = _number(look.applied)
+    furthest = max(committed - 1, applied, watermark)
     if furthest >= end:
         raise log_lost(partition, f"it ends at {end}, but {furthest} was applied")
     if applied >= 0:
@@ -62,14 +62,14 @@ async def _check_log(ports: Ports, partition: int, look: Look, watermark: int | 
             raise log_lost(partition, f"record {applied} is not the one that was applied")
 
 
-async def _trusted_view(ports: Ports, partition: int, look: Look, watermark: int | None, rebuild: bool) -> int:
+async def _trusted_view(ports: Ports, partition: int, look: Look, watermark: int, rebuild: bool) -> int:
     """W of a view that can be built on: the one that is there, or the checkpoint put in its place."""
-    if look.applied is not None and look.applied >= (-1 if watermark is None else watermark) and not rebuild:
+    if look.applied is not None and look.applied >= watermark and not rebuild:
         return look.applied
     saved = Saved(None)
-    if ports.checkpoints is not None and watermark is not None:
+    if ports.checkpoints is not None and watermark >= 0:
         saved = await ports.checkpoints.load(partition)
-    start = -1 if saved.watermark is None else saved.watermark
+    start = _number(saved.watermark)
     if look.applied is None and start == -1 and not look.rebuilding:
         return -1
     checksum = 0
@@ -89,6 +89,11 @@ async def _catch_up(ports: Ports, partition: int, mover: Mover, committed: int) 
         if not records or records[0].offset != wanted:
             raise log_lost(partition, f"record {wanted} is needed to rebuild the view and is gone")
         await mover.advance(records, emit=False)
+
+
+def _number(offset: int | None) -> int:
+    """An offset to compare: nothing applied or saved stands before the first."""
+    return -1 if offset is None else offset
 
 
 def log_lost(partition: int, what: str) -> Halt:

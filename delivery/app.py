@@ -134,6 +134,8 @@ def make_app(parts: Gateway) -> ASGIApp:
         body = await parts.view.latest(partition, row.key)
         if body is None:
             made = (await parts.view.tail(partition, row.key, 0, 1)).newest
+            body = await parts.view.latest(partition, row.key) if made else None
+        if body is None:
             seen = (
                 f"Decision {made} stands in topic decisions only, since the view was rebuilt" if made else "No decision yet"
             )

@@ -13,7 +13,7 @@ from msgspec import msgpack
 from agents.ports import Dirty, Saved, StoredRow
 from schemas import topics
 from schemas.errors import Doubt, Unavailable
-from streams.kafka.log import consumer
+from streams.kafka.log import READ_SECONDS, consumer, disconnect
 from streams.kafka.names import WAITS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES
 
@@ -57,12 +57,11 @@ class KafkaCheckpoints:
 
     async def watermark(self, partition: int) -> int | None:
         """Every transaction ends with it, so it stands near the end, behind those that were given up."""
-        async with self._reader(partition) as (reader, place):
-            first, end = (await reader.beginning_offsets([place]))[place], (await reader.end_offsets([place]))[place]
+        async with self._reader(partition) as (reader, first, end):
             width, start = TAIL, end
             while start > first:
                 start = max(first, end - width)
-                found = [record.value async for record in _records(reader, place, start, end) if record.key == WATERMARK]
+                found = [record.value async for record in _records(reader, start, end) if record.key == WATERMARK]
                 if found:
                     return int(found[-1])
                 width *= TAIL_GROWS
@@ -71,9 +70,8 @@ class KafkaCheckpoints:
     async def load(self, partition: int) -> Saved:
         rows: dict[str, StoredRow] = {}
         watermark: int | None = None
-        async with self._reader(partition) as (reader, place):
-            first, end = (await reader.beginning_offsets([place]))[place], (await reader.end_offsets([place]))[place]
-            async for record in _records(reader, place, first, end):
+        async with self._reader(partition) as (reader, first, end):
+            async for record in _records(reader, first, end):
                 if record.key == WATERMARK:
                     watermark = int(record.value)
                 elif record.value is None:
@@ -83,17 +81,18 @@ class KafkaCheckpoints:
         return Saved(watermark, rows)
 
     @asynccontextmanager
-    async def _reader(self, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
-        """Reads what was committed."""
+    async def _reader(self, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, int, int]]:
+        """Who reads what was committed of one partition, its first offset and its end of now."""
         place, reader = TopicPartition(self._topic, partition), consumer(self._cluster, committed_only=True)
         try:
             await reader.start()
             reader.assign([place])
-            yield reader, place
-        except KafkaError as fault:
+            reader.pause(place)  # until it is known from where on
+            yield reader, (await reader.beginning_offsets([place]))[place], (await reader.end_offsets([place]))[place]
+        except (KafkaError, TimeoutError) as fault:
             raise Unavailable("kafka", repr(fault)) from fault
         finally:
-            await reader.stop()
+            await disconnect(reader)
 
     async def save(self, partition: int, dirty: Dirty, confirmed: Callable[[], bool]) -> bool:
         writer = self._writers[partition]
@@ -133,10 +132,19 @@ class KafkaCheckpoints:
                 return
 
 
-async def _records(reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
+async def _records(reader: AIOKafkaConsumer, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
+    """What stands from `start` to `end`. TimeoutError when nothing comes for READ_SECONDS."""
+    (place,) = reader.assignment()
     reader.seek(place, start)
-    while await reader.position(place) < end:
-        for record in (await reader.getmany(place, timeout_ms=500)).get(place, []):
+    reader.resume(place)
+    reached = start
+    while reached < end:
+        found: list[ConsumerRecord] = []
+        async with asyncio.timeout(READ_SECONDS):
+            while not found and await reader.position(place) <= reached:
+                found = (await reader.getmany(place, timeout_ms=500)).get(place, [])
+            reached = await reader.position(place)
+        for record in found:
             yield record
 
 

@@ -17,6 +17,8 @@ from streams.kafka.names import WAITS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES, KafkaProducer
 
 READ_SECONDS = 15.0
+READERS_KEPT = 2
+"""Consumers kept for the next who reads; each asks for metadata now and then."""
 
 
 def log_record(record: ConsumerRecord) -> LogRecord:
@@ -37,15 +39,29 @@ def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsu
     )
 
 
+async def disconnect(reader: AIOKafkaConsumer) -> None:
+    """Stop a consumer.
+
+    aiokafka cancels its own tasks and awaits them. One that pauses after a failed fetch lets that cancellation, which is
+    nobody's, out of `stop`, and connections stay open behind it.
+    """
+    ending = asyncio.create_task(reader.stop())
+    await asyncio.wait([ending])
+    if ending.cancelled():
+        await reader._client.close()
+    else:
+        with suppress(KafkaError):
+            ending.result()
+
+
 class KafkaLog:
-    """EventLog over topic `interactions`, or a reader of another topic. As many consumers as lanes that read at once: a
-    partition whose broker is silent holds up no other."""
+    """EventLog over topic `interactions`, or a reader of another topic. As many consumers as lanes that read at once: who
+    waits for a silent broker holds up nobody else's reading."""
 
     def __init__(self, cluster: Cluster, topic: str = topics.INTERACTIONS) -> None:
         self._cluster = cluster
         self._topic = cluster.topic(topic)
         self._consumer = consumer(cluster)
-        self._all = [self._consumer]
         self._idle: list[AIOKafkaConsumer] = []
         self._admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **WAITS)
 
@@ -55,13 +71,13 @@ class KafkaLog:
             await self._consumer.start()
             await self._admin.start()
         except KafkaError as fault:
+            await self.stop()
             raise Unavailable("kafka", repr(fault)) from fault
-        self._idle.append(self._consumer)
 
     async def stop(self) -> None:
         """Disconnect."""
-        for each in self._all:
-            await each.stop()
+        for each in (self._consumer, *self._idle):
+            await disconnect(each)
         await self._admin.close()
 
     async def begin(self, partition: int) -> int:
@@ -106,21 +122,22 @@ class KafkaLog:
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """One that nobody else reads with."""
-        if self._idle:
-            reader = self._idle.pop()
-        else:
-            reader = consumer(self._cluster)
-            try:
-                await reader.start()
-            except BaseException:
-                await reader.stop()
-                raise
-            self._all.append(reader)
+        """One that nobody else reads with. It is not used again once it failed, and fetches nothing while nobody reads."""
+        reader = self._idle.pop() if self._idle else None
         try:
+            if reader is None:
+                reader = consumer(self._cluster)
+                await reader.start()
             yield reader
-        finally:
+            reader.pause(*reader.assignment())
+        except BaseException:
+            if reader is not None:
+                await disconnect(reader)
+            raise
+        if len(self._idle) < READERS_KEPT:
             self._idle.append(reader)
+        else:
+            await disconnect(reader)
 
 
 class KafkaShared:
@@ -174,5 +191,4 @@ class KafkaShared:
 
     async def _drop(self, reader: AIOKafkaConsumer) -> None:
         self._all.remove(reader)
-        with suppress(KafkaError):
-            await reader.stop()
+        await disconnect(reader)

@@ -75,7 +75,9 @@ class KafkaWorker:
     def failed(self) -> BaseException | None:
         """What ended a lane, calibrate or Faust against the rules; None while all is well."""
         for task in (*self._tasks.values(), self._calibrating):
-            if task.done() and not task.cancelled() and task.exception() is not None:
+            if task.cancelled():  # lanes that went are no longer among the tasks
+                return RuntimeError(f"{task.get_name()} was cancelled, and nobody meant to")
+            if task.done() and task.exception() is not None:
                 return task.exception()
         if self.app.crashed or self.app.consumer.crashed:
             return getattr(self.app, "_crash_reason", None) or RuntimeError("Faust stopped: see the log above")

@@ -116,6 +116,18 @@ async def test_what_is_read_at_once_does_not_mix(logs: Logs) -> None:
             assert [r.value for r in records] == [b"v%d" % (2 * n + partition) for n in range(start, start + 3)]
 
 
+async def test_a_reading_that_was_cancelled_leaves_nothing_to_the_next(logs: Logs) -> None:
+    await logs.write.append([out(n, n % 2) for n in range(20)])
+    for turns in range(0, 60, 3):
+        reading = asyncio.create_task(logs.read.read(0, 2, 5))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert [r.value for r in await logs.read.read(1, 4, 2)] == [b"v9", b"v11"]
+    assert [r.value for r in await logs.read.read(0, 2, 2)] == [b"v4", b"v6"]
+
+
 async def test_reading_at_the_end_gives_nothing(logs: Logs) -> None:
     await logs.write.append([out(0)])
     assert list(await logs.read.read(0, 1, 10)) == []

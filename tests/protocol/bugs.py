@@ -259,7 +259,7 @@ def _evicting(self: SimStore, expected: int, change: Advance, sent: Sequence[int
     return _right_advance_script(self, expected, change, sent)
 
 
-async def _older_checkpoint_wins(ports: Any, partition: int, look: Look, watermark: int | None, rebuild: bool) -> int:
+async def _older_checkpoint_wins(ports: Any, partition: int, look: Look, watermark: int, rebuild: bool) -> int:
     """Puts the checkpoint in the view's place as its rows, but leaves `applied` where it was."""
     found = await _right_trusted(ports, partition, look, watermark, rebuild)
     saved = await ports.checkpoints.load(partition)

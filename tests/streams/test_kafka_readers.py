@@ -1,0 +1,61 @@
+"""Readers of Kafka that go wrong in ways a real broker shows only now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.kafka import checkpoints
+from streams.kafka.log import disconnect
+from streams.kafka.worker import KafkaWorker
+
+PLACE = TopicPartition("learner-state", 0)
+
+
+@pytest.mark.parametrize("fault", [asyncio.CancelledError(), KafkaError("no broker")])
+async def test_a_reader_that_cannot_stop_by_itself_is_disconnected_and_nobody_is_cancelled(fault: BaseException) -> None:
+    reader = Mock(stop=AsyncMock(side_effect=fault), _client=Mock(close=AsyncMock()))
+    await disconnect(reader)
+    assert reader._client.close.await_count == isinstance(fault, asyncio.CancelledError)
+
+
+async def test_who_stops_waiting_for_a_disconnect_is_cancelled() -> None:
+    never = asyncio.Event()
+    reader = Mock(stop=never.wait)
+    waiting = asyncio.create_task(disconnect(reader))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    never.set()
+
+
+async def test_a_checkpoint_that_cannot_be_read_to_its_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "READ_SECONDS", 0.05)
+
+    async def nothing(*_: Any, **__: Any) -> dict[TopicPartition, list[Any]]:
+        await asyncio.sleep(0.01)
+        return {}
+
+    reader = Mock(assignment=lambda: {PLACE}, position=AsyncMock(return_value=3), getmany=nothing)
+    records: AsyncIterator[Any] = checkpoints._records(reader, 3, 9)
+    with pytest.raises(TimeoutError):
+        await anext(records)
+
+
+async def test_a_lane_that_was_cancelled_by_nobody_ends_the_worker() -> None:
+    worker = object.__new__(KafkaWorker)
+    worker._calibrating = asyncio.create_task(asyncio.sleep(60))
+    lane = asyncio.create_task(asyncio.sleep(60), name="lane:3")
+    worker._tasks, worker.app = {3: lane}, Mock(crashed=False, consumer=Mock(crashed=False))
+    assert worker.failed() is None
+    lane.cancel()
+    await asyncio.wait([lane])
+    assert "lane:3 was cancelled" in str(worker.failed())
+    worker._calibrating.cancel()
