@@ -87,7 +87,7 @@ class KafkaCheckpoints:
         try:
             await reader.start()
             reader.assign([place])
-            reader.pause(place)  # until it is known from where on
+            reader.pause(place)  # until it is known where to begin
             yield reader, (await reader.beginning_offsets([place]))[place], (await reader.end_offsets([place]))[place]
         except (KafkaError, TimeoutError) as fault:
             raise Unavailable("kafka", repr(fault)) from fault
@@ -144,6 +144,8 @@ async def _records(reader: AIOKafkaConsumer, start: int, end: int) -> AsyncItera
             while not found and await reader.position(place) <= reached:
                 found = (await reader.getmany(place, timeout_ms=500)).get(place, [])
             reached = await reader.position(place)
+        if reached >= end:
+            reader.pause(place)  # what is read next is not to wait for a fetch of what is not there yet
         for record in found:
             yield record
 

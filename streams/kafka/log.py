@@ -17,7 +17,7 @@ from streams.kafka.names import WAITS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES, KafkaProducer
 
 READ_SECONDS = 15.0
-READERS_KEPT = 2
+READERS_KEPT = 4
 """Consumers kept for the next who reads; each asks for metadata now and then."""
 
 
@@ -40,29 +40,35 @@ def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsu
 
 
 async def disconnect(reader: AIOKafkaConsumer) -> None:
-    """Stop a consumer.
+    """Stop a consumer, whatever it says to that, and close its connections.
 
-    aiokafka cancels its own tasks and awaits them. One that pauses after a failed fetch lets that cancellation, which is
-    nobody's, out of `stop`, and connections stay open behind it.
+    aiokafka cancels its own tasks and awaits them. Where one pauses after a failed fetch, `stop` raises CancelledError
+    although nobody cancelled us, and leaves connections open.
     """
-    ending = asyncio.create_task(reader.stop())
+
+    async def stop_and_close() -> None:
+        try:
+            await reader.stop()
+        finally:
+            await reader._client.close()
+
+    ending = asyncio.create_task(stop_and_close())
     await asyncio.wait([ending])
-    if ending.cancelled():
-        await reader._client.close()
-    else:
+    if not ending.cancelled():
         with suppress(KafkaError):
             ending.result()
 
 
 class KafkaLog:
-    """EventLog over topic `interactions`, or a reader of another topic. As many consumers as lanes that read at once: who
-    waits for a silent broker holds up nobody else's reading."""
+    """EventLog over topic `interactions`, or a reader of another topic. As many consumers as lanes that read at once, so
+    that none waits for another's broker to answer."""
 
     def __init__(self, cluster: Cluster, topic: str = topics.INTERACTIONS) -> None:
         self._cluster = cluster
         self._topic = cluster.topic(topic)
         self._consumer = consumer(cluster)
         self._idle: list[AIOKafkaConsumer] = []
+        self._stopped = False
         self._admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **WAITS)
 
     async def start(self) -> None:
@@ -76,8 +82,10 @@ class KafkaLog:
 
     async def stop(self) -> None:
         """Disconnect."""
-        for each in (self._consumer, *self._idle):
-            await disconnect(each)
+        self._stopped = True
+        await disconnect(self._consumer)
+        while self._idle:
+            await disconnect(self._idle.pop())
         await self._admin.close()
 
     async def begin(self, partition: int) -> int:
@@ -91,12 +99,14 @@ class KafkaLog:
         place = TopicPartition(self._topic, partition)
         try:
             async with self._reader() as reader:
+                reader.assign([place])  # else it would not know the topic's partitions, and ask in vain first
+                reader.pause(place)
                 end = (await reader.end_offsets([place]))[place]
                 first = (await reader.beginning_offsets([place]))[place]
                 if start >= end or start < first:
                     return []
-                reader.assign([place])
                 reader.seek(place, start)
+                reader.resume(place)
                 found: list[ConsumerRecord] = []
                 async with asyncio.timeout(READ_SECONDS):
                     while not found or found[-1].offset < min(end, start + limit) - 1:
@@ -134,7 +144,7 @@ class KafkaLog:
             if reader is not None:
                 await disconnect(reader)
             raise
-        if len(self._idle) < READERS_KEPT:
+        if len(self._idle) < READERS_KEPT and not self._stopped:
             self._idle.append(reader)
         else:
             await disconnect(reader)

@@ -76,7 +76,7 @@ class KafkaWorker:
         """What ended a lane, calibrate or Faust against the rules; None while all is well."""
         for task in (*self._tasks.values(), self._calibrating):
             if task.cancelled():  # lanes that went are no longer among the tasks
-                return RuntimeError(f"{task.get_name()} was cancelled, and nobody meant to")
+                return RuntimeError(f"{task.get_name()} was cancelled, but nobody asked for it")
             if task.done() and task.exception() is not None:
                 return task.exception()
         if self.app.crashed or self.app.consumer.crashed:

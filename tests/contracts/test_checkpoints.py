@@ -54,7 +54,10 @@ async def test_what_was_given_up_is_passed_over(checkpoints: Checkpoints, monkey
     given_up = dirty(9, ana=b"stale", **{f"l{n}": b"stale" for n in range(3 * TAIL)})
     assert not await checkpoints.save(0, given_up, lambda: False)
     assert await checkpoints.watermark(0) == 4
-    assert await checkpoints.load(0) == Saved(4, {"ana": StoredRow(b"a1", {3: b"ids"})})
+    assert await checkpoints.save(0, dirty(12), lambda: True)
+    assert not await checkpoints.save(0, given_up, lambda: False)
+    assert await checkpoints.watermark(0) == 12
+    assert await checkpoints.load(0) == Saved(12, {"ana": StoredRow(b"a1", {3: b"ids"})})
 
 
 @pytest.mark.kafka
