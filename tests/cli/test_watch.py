@@ -11,6 +11,7 @@ from agents.ports import Advance
 from cli.watch import LaneWatch
 from runtime.clock import wall_clock
 from runtime.tasks import cancel_all
+from tests.agents.world import until
 
 
 class Log:
@@ -36,9 +37,7 @@ async def test_the_lag_of_a_partition_that_moved_away_is_told_no_more() -> None:
         watch.moved(partition, Computed(Advance(4, 0, [], [], [])), wall_clock() - 2_000)
     watching = watch.watch(Log(), beat)  # type: ignore[arg-type]  # only `end` is asked for
     try:
-        async with asyncio.timeout(10):
-            while not series("segue_lag_seconds", 72):
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(series("segue_lag_seconds", 72)), 10)
         assert beats
         (behind,) = series("kafka_consumergroup_lag", 71)
         assert behind.endswith(" 5.0")
@@ -62,8 +61,8 @@ async def test_a_worker_is_heard_of_while_the_log_does_not_answer() -> None:
     watch.state(73, "working")
     watch.moved(73, Computed(Advance(4, 0, [], [], [])), wall_clock())
     watching = watch.watch(Silent(), beat)  # type: ignore[arg-type]  # only `end` is asked for
-    async with asyncio.timeout(10):
-        while len(beats) < 3:
-            await asyncio.sleep(0.01)
-    await cancel_all(watching)
-    watch.state(73, "left")
+    try:
+        await until(lambda: len(beats) >= 3, 10)
+    finally:
+        await cancel_all(watching)
+        watch.state(73, "left")

@@ -12,6 +12,7 @@ from delivery.hub import Hub, Subscription
 from delivery.ports import LiveView, Tail
 from schemas.decision import LiveEntry
 from schemas.errors import Unavailable
+from tests.agents.world import until
 
 ROW = "default/tiny/1/ada"
 
@@ -96,8 +97,7 @@ async def test_decisions_that_were_dropped_unread_are_told_from_the_learners_tai
     async with asyncio.timeout(10):
         view.away = True
         view.made += [LiveEntry(partition=0, offset=n, row=f"default/tiny/1/l{n}", seq=1, body=b"d") for n in range(1, 16)]
-        while view.refused < 2:  # a reader that was refused rests for longer than AWAY_SECONDS is here
-            await asyncio.sleep(0.01)
+        await until(lambda: view.refused >= 2)  # a reader that was refused rests for longer than AWAY_SECONDS is here
         view.away = False
         assert await early.next() == ("default/tiny/1/l1", 1, b"d")
         assert await late.next() == ("default/tiny/1/l15", 1, b"d")
