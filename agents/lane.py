@@ -118,7 +118,8 @@ class Lane:
         self._confirmed = await recover(self.ports, self.partition, self, rebuild=self._rebuild)
         self._rebuild = False
         self._acknowledge()
-        self._checkpoint_due = asyncio.get_running_loop().time() + self.ports.checkpoint_seconds
+        share = (self.partition + 1) / self.ports.partitions  # lanes take turns: all at once hold up the broker
+        self._checkpoint_due = asyncio.get_running_loop().time() + self.ports.checkpoint_seconds * share
         self.ports.watcher.state(self.partition, "working")
 
     async def _work(self) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.ports import Advance, Saved
+from agents.ports import Advance, Batch, Saved
 from schemas import topics
 from schemas.errors import Unavailable
+from schemas.ids import partition_of
 from tests.agents.world import World, until
-from tests.factories import interaction, record
+from tests.factories import interaction, outgoing, record
 from tests.fakes import MemoryCheckpoints, MemoryStore
 
 
@@ -93,6 +94,19 @@ async def test_the_rows_of_a_checkpoint_are_read_only_where_the_view_lacks_them(
         await until(lambda: world.store.parts[0].applied == 19)
     assert checkpoints.loads == 1
     await world.check_against_reference()
+
+
+async def test_lanes_that_began_together_save_in_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four transactions at once hold a broker up for longer than a player would wait."""
+    monkeypatch.setattr("agents.lane.IDLE_SECONDS", 0.01)
+    learners = {partition_of("default", f"l{n}", 2): f"l{n}" for n in range(20)}
+    for partition, learner in learners.items():
+        await world.log.append([outgoing(interaction(partition, learner=learner), 2)])
+    async with world.lane(1.0, partition=1, partitions=2) as later, world.lane(1.0, partition=0, partitions=2) as sooner:
+        for lane in (later, sooner):
+            lane.offer(Batch(world.log.partitions[topics.INTERACTIONS, lane.partition], lambda: None))
+        await until(lambda: len(world.checkpoints.saved) == 2)
+    assert list(world.checkpoints.saved) == [0, 1]
 
 
 async def test_a_wiped_store_is_noticed_also_while_nothing_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

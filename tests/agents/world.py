@@ -47,12 +47,14 @@ class World:
         self.log.acked[0] = last + 1
 
     @asynccontextmanager
-    async def lane(self, checkpoint_seconds: float = 1000.0) -> AsyncIterator[Lane]:
+    async def lane(
+        self, checkpoint_seconds: float = 1000.0, *, partition: int = 0, partitions: int = 1
+    ) -> AsyncIterator[Lane]:
         """A running lane; cancelled like a killed worker when the block ends."""
         books = TopicBooks(self.shared)
         await books.tail.start()
-        ports = Ports(self.log, self.store, books, self.sink, self.checkpoints, self.notes, 1, checkpoint_seconds)
-        lane = Lane(0, ports)
+        ports = Ports(self.log, self.store, books, self.sink, self.checkpoints, self.notes, partitions, checkpoint_seconds)
+        lane = Lane(partition, ports)
         running = asyncio.create_task(lane.run())
         try:
             yield lane
