@@ -6,19 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from msgspec import msgpack
 
 from agents.ports import Dirty, Saved, StoredRow
 from schemas import topics
 from schemas.errors import Doubt, Unavailable
-from streams.kafka.log import READ_SECONDS, consumer, disconnect
+from streams.kafka.log import consumer, disconnect, records
 from streams.kafka.names import WAITS, Cluster
 from streams.kafka.producer import MAX_RECORD_BYTES
 
 WATERMARK = b"__wm__"
 PATIENCE_SECONDS = 30.0
+LONGEST_STOP_SECONDS = 2.0
 TAIL, TAIL_GROWS = 8, 64
 """Offsets from the end in which the watermark is looked for, and how many times as many when it is not there."""
 _encode = msgpack.Encoder().encode
@@ -61,7 +62,7 @@ class KafkaCheckpoints:
             width, start = TAIL, end
             while start > first:
                 start = max(first, end - width)
-                found = [record.value async for record in _records(reader, start, end) if record.key == WATERMARK]
+                found = [record.value async for record in records(reader, start, end) if record.key == WATERMARK]
                 if found:
                     return int(found[-1])
                 width *= TAIL_GROWS
@@ -71,7 +72,7 @@ class KafkaCheckpoints:
         rows: dict[str, StoredRow] = {}
         watermark: int | None = None
         async with self._reader(partition) as (reader, first, end):
-            async for record in _records(reader, first, end):
+            async for record in records(reader, first, end):
                 if record.key == WATERMARK:
                     watermark = int(record.value)
                 elif record.value is None:
@@ -127,27 +128,10 @@ class KafkaCheckpoints:
         writer = self._writers.pop(partition, None)
         if writer is not None:
             try:
-                await asyncio.wait_for(writer.stop(), 2.0)
+                await asyncio.wait_for(writer.stop(), LONGEST_STOP_SECONDS)
             except (KafkaError, TimeoutError):
-                return
-
-
-async def _records(reader: AIOKafkaConsumer, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
-    """What stands from `start` to `end`. TimeoutError when nothing comes for READ_SECONDS."""
-    (place,) = reader.assignment()
-    reader.seek(place, start)
-    reader.resume(place)
-    reached = start
-    while reached < end:
-        found: list[ConsumerRecord] = []
-        async with asyncio.timeout(READ_SECONDS):
-            while not found and await reader.position(place) <= reached:
-                found = (await reader.getmany(place, timeout_ms=500)).get(place, [])
-            reached = await reader.position(place)
-        if reached >= end:
-            reader.pause(place)  # what is read next is not to wait for a fetch of what is not there yet
-        for record in found:
-            yield record
+                writer._sender.sender_task.cancel()  # else it asks a silent broker for ever
+                await writer.client.close()
 
 
 async def _patiently(confirmed: Callable[[], bool]) -> bool:

@@ -39,6 +39,28 @@ def consumer(cluster: Cluster, *, committed_only: bool = False) -> AIOKafkaConsu
     )
 
 
+async def records(reader: AIOKafkaConsumer, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
+    """What stands from `start` to before `end` in the one partition assigned, which is paused before and after.
+
+    Raises TimeoutError when nothing comes for READ_SECONDS.
+    """
+    (place,) = reader.assignment()
+    reader.seek(place, start)
+    reader.resume(place)
+    reached = start
+    while reached < end:
+        found: list[ConsumerRecord] = []
+        async with asyncio.timeout(READ_SECONDS):
+            while not found and await reader.position(place) <= reached:
+                found = (await reader.getmany(place, timeout_ms=500, max_records=end - reached)).get(place, [])
+            reached = await reader.position(place)
+        if reached >= end:
+            reader.pause(place)  # what is read next is not to wait for a fetch of what is not there yet
+        for record in found:
+            if record.offset < end:
+                yield record
+
+
 async def disconnect(reader: AIOKafkaConsumer) -> None:
     """Stop a consumer, whatever it says to that, and close its connections.
 
@@ -105,13 +127,7 @@ class KafkaLog:
                 first = (await reader.beginning_offsets([place]))[place]
                 if start >= end or start < first:
                     return []
-                reader.seek(place, start)
-                reader.resume(place)
-                found: list[ConsumerRecord] = []
-                async with asyncio.timeout(READ_SECONDS):
-                    while not found or found[-1].offset < min(end, start + limit) - 1:
-                        found += (await reader.getmany(timeout_ms=1_000, max_records=limit)).get(place, [])
-                return [log_record(record) for record in found[:limit]]
+                return [log_record(record) async for record in records(reader, start, min(end, start + limit))]
         except (KafkaError, TimeoutError) as fault:
             raise Unavailable("kafka", repr(fault)) from fault
 
@@ -168,10 +184,12 @@ class KafkaShared:
         try:
             reader = reader or await self._reader(place, start)
             found = (await reader.getmany(place, timeout_ms=int(wait_seconds * 1000))).get(place, [])
-        except KafkaError as fault:
+        except BaseException as fault:
             if reader is not None:
                 await self._drop(reader)
-            raise Unavailable("kafka", repr(fault)) from fault
+            if isinstance(fault, KafkaError):
+                raise Unavailable("kafka", repr(fault)) from fault
+            raise
         after = found[-1].offset + 1 if found else start
         replaced, self._idle[topic, after] = self._idle.get((topic, after)), reader
         if replaced is not None:
@@ -193,12 +211,17 @@ class KafkaShared:
 
     async def _reader(self, place: TopicPartition, start: int) -> AIOKafkaConsumer:
         reader = consumer(self._cluster)
-        await reader.start()
+        try:
+            await reader.start()
+        except BaseException:
+            await disconnect(reader)
+            raise
         self._all.append(reader)
         reader.assign([place])
         reader.seek(place, start)
         return reader
 
     async def _drop(self, reader: AIOKafkaConsumer) -> None:
-        self._all.remove(reader)
+        if reader in self._all:
+            self._all.remove(reader)
         await disconnect(reader)

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka import checkpoints
+from streams.kafka import log
 from streams.kafka.log import disconnect
 from streams.kafka.worker import KafkaWorker
 
@@ -37,14 +37,14 @@ async def test_who_stops_waiting_for_a_disconnect_is_cancelled() -> None:
 
 
 async def test_a_checkpoint_that_cannot_be_read_to_its_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(log, "READ_SECONDS", 0.05)
 
     async def nothing(*_: Any, **__: Any) -> dict[TopicPartition, list[Any]]:
         await asyncio.sleep(0.01)
         return {}
 
     reader = Mock(assignment=lambda: {PLACE}, position=AsyncMock(return_value=3), getmany=nothing)
-    records: AsyncIterator[Any] = checkpoints._records(reader, 3, 9)
+    records: AsyncIterator[Any] = log.records(reader, 3, 9)
     with pytest.raises(TimeoutError):
         await anext(records)
 
