@@ -195,8 +195,15 @@ def _set_append(process: int) -> bool:
     except (AttributeError, OSError):
         return False
     try:
-        written = [int(entry.name) for entry in Path(f"/proc/{process}/fd").iterdir() if _is_incremental(entry)]
-        return bool(written) and all(_set_append_at(pidfd, number) for number in written)
+        while True:
+            written = [int(entry.name) for entry in Path(f"/proc/{process}/fd").iterdir() if _is_incremental(entry)]
+            try:
+                for number in written:
+                    _set_append_at(pidfd, number)
+                return bool(written)
+            except OSError as fault:
+                if fault.errno != errno.EBADF:  # else the server closed the file it wrote before: look again
+                    raise
     except OSError:
         return False
     finally:
@@ -210,12 +217,11 @@ def _is_incremental(descriptor: Path) -> bool:
         return False
 
 
-def _set_append_at(pidfd: int, number: int) -> bool:
+def _set_append_at(pidfd: int, number: int) -> None:
     copy = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, number, 0)
     if copy < 0:
-        return False
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
     try:
         fcntl.fcntl(copy, fcntl.F_SETFL, fcntl.fcntl(copy, fcntl.F_GETFL) | os.O_APPEND)
-        return True
     finally:
         os.close(copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import time
@@ -149,6 +150,28 @@ def test_the_file_is_written_anew_when_it_has_grown(disk: Disk, monkeypatch: pyt
         if appendonly._is_incremental(entry)
     ]
     assert flags and all(flag & os.O_APPEND for flag in flags)
+
+
+def test_a_file_closed_while_it_is_looked_at_is_not_taken_for_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Valkey closes the file it wrote before in a thread of its own, at any time after it began the new one."""
+    kept, closed = (os.open(tmp_path / f"{n}.incr.aof", os.O_CREAT | os.O_WRONLY) for n in (1, 2))
+    set_append = appendonly._set_append_at
+
+    def close_first(pidfd: int, number: int) -> None:
+        if number == closed and appendonly._is_incremental(Path(f"/proc/self/fd/{closed}")):
+            os.close(closed)
+        set_append(pidfd, number)
+
+    monkeypatch.setattr(appendonly, "_set_append_at", close_first)
+    try:
+        assert appendonly._set_append(os.getpid())
+        assert fcntl.fcntl(kept, fcntl.F_GETFL) & os.O_APPEND
+        assert not Path(f"/proc/self/fd/{closed}").exists()
+    finally:
+        os.close(kept)
+    assert not appendonly._set_append(os.getpid()), "no such file is no success"
 
 
 def test_a_disk_that_does_not_sync_is_said(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
