@@ -1,9 +1,10 @@
-"""Faust's transport, handing its agents one event a partition and poll: a batch, not a record.
+"""Faust's transport, handing its agents one event a topic and poll: all that was fetched, not a record.
 
 Faust's cost is per event (two tasks, an event object, an ack, a lock); handed batches, it costs what bare aiokafka does.
-Three methods differ from Faust's own driver: `getmany` yields one message a partition, whose value has the list of records
-and whose offset is the last one's; `_add_gap` does nothing, because the offsets between two batches are no gaps;
-`_new_offset` is the highest acknowledged offset + 1, because a lane acknowledges in order.
+Three methods differ from Faust's own driver: `getmany` yields one message a topic, whose value has a batch of each
+partition that something was fetched of, and whose place is that of one of them; `_add_gap` does nothing, because the
+offsets between two batches are no gaps; `_new_offset` is the highest acknowledged offset + 1, because a lane acknowledges
+in order.
 
 Faust runs its consumer in a thread of its own, so that an agent that computes for long does not stop the heartbeat. Ours
 never compute for more than a batch, and two threads that take the interpreter lock from each other cost more than all of
@@ -13,7 +14,7 @@ Faust's other work: `OnLoopConsumer` is the same consumer on the worker's own lo
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple
@@ -21,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 from aiokafka import ConsumerRecord
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage, Message
+from faust.types import TP, Message
 from mode.services import Service
 from mode.utils.futures import maybe_async
 
@@ -33,10 +34,10 @@ Room = Callable[[str, int], bool]
 
 
 class Fetched(NamedTuple):
-    """What one fetch brought of one partition, and whether more partitions of the topic follow."""
+    """What one fetch brought of one partition: the message by which Faust is told that all of it is done, and records."""
 
+    message: Message
     records: Sequence[ConsumerRecord]
-    more: bool
 
 
 class OnLoopConsumer(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types that mypy can follow
@@ -85,14 +86,17 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
             with suppress(IllegalStateError):
                 await self.perform_seek()
             return
-        fetched = {tp: batch for tp, batch in records.items() if batch}
-        left = Counter(tp.topic for tp in fetched)
-        for tp, batch in fetched.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                continue
-            left[tp.topic] -= 1
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            yield tp, self._batch_message(tp, Fetched(batch, more=left[tp.topic] > 0))
+        fetched: dict[str, list[Fetched]] = defaultdict(list)
+        for tp, batch in records.items():
+            if batch:
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                self._read_offset[tp] = batch[-1].offset  # what comes twice is the lane's to drop, not Faust's
+                fetched[tp.topic].append(Fetched(self._to_message(tp, batch[-1]), batch))
+        for together in fetched.values():
+            if self.flow_active and self.app.consumer_generation_id == generation:
+                carrier = together[-1].message
+                carrier.key, carrier.value = None, together
+                yield carrier.tp, carrier
 
     def _hold_those_without_room(self) -> bool:
         """Pause and resume fetching by who has room now; whether any is paused.
@@ -106,11 +110,6 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
         consumer.pause(*full - paused)
         consumer.resume(*paused - full)
         return bool(full)
-
-    def _batch_message(self, tp: TP, fetched: Fetched) -> ConsumerMessage:
-        message = self._to_message(tp, fetched.records[-1])
-        message.key, message.value = None, fetched
-        return message
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         return

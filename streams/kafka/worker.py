@@ -7,7 +7,8 @@ so that a worker that joins or leaves pauses only what moves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import faust
@@ -45,7 +46,6 @@ class KafkaWorker:
         self._calibrate = calibrate
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._arrived: list[tuple[Lane, Batch]] = []
         self._learning: set[int] = set()
         self._rest_until = 0.0
         self.app = self._make_app()
@@ -111,19 +111,18 @@ class KafkaWorker:
         )
         app.transport = BatchingTransport(app.conf.broker_consumer, app, app.loop)
         app.on_partitions_assigned.connect(self._assigned, weak=False)
-        self._add_agent(app, "adapt", topics.INTERACTIONS, self._to_lane)
+        self._add_agent(app, "adapt", topics.INTERACTIONS, self._to_lanes)
         self._add_agent(app, "calibrate", topics.LEARNING, self._to_calibrate)
         return app
 
-    def _add_agent(self, app: faust.App, name: str, topic: str, take: Callable[[int, Batch, bool], None]) -> None:
+    def _add_agent(self, app: faust.App, name: str, topic: str, take: Callable[[dict[int, Batch]], None]) -> None:
         channel = app.topic(self._cluster.topic(topic), value_type=bytes, value_serializer="raw")
 
         async def pass_on(stream: Any) -> None:
             app.consumer.room = self._room
             async for event in stream.noack().events():
-                fetched: Fetched = event.message.value
-                batch = Batch([log_record(record) for record in fetched.records], event.ack)
-                take(event.message.partition, batch, fetched.more)
+                fetched: Sequence[Fetched] = event.message.value
+                take({each.message.partition: _batch(each, app.consumer) for each in fetched})
 
         app.agent(channel, name=f"segue.{name}", concurrency=1)(pass_on)
 
@@ -140,20 +139,17 @@ class KafkaWorker:
         rested = asyncio.get_running_loop().time() >= self._rest_until
         return rested and self._calibrate.backlog < CALIBRATE_ROOM
 
-    def _to_calibrate(self, partition: int, batch: Batch, more: bool) -> None:
+    def _to_calibrate(self, arrived: dict[int, Batch]) -> None:
         self._rest_until = asyncio.get_running_loop().time() + CALIBRATE_REST_SECONDS
-        self._calibrate.offer(batch)
+        for batch in arrived.values():
+            self._calibrate.offer(batch)
 
-    def _to_lane(self, partition: int, batch: Batch, more: bool) -> None:
+    def _to_lanes(self, arrived: dict[int, Batch]) -> None:
         """Lanes get what one fetch brought all at once: what they compute one after another leaves in few writes, and the
-        next fetch is under way meanwhile. Should the rest of a fetch never come, a lane finds in the log what it lacks."""
-        lane = self._lanes.get(partition)
-        if lane is not None:
-            self._arrived.append((lane, batch))
-        if not more:
-            arrived, self._arrived = self._arrived, []
-            for each, theirs in arrived:
-                each.offer(theirs)
+        next fetch is under way meanwhile. Should a fetch never come, a lane finds in the log what it lacks."""
+        for partition, batch in arrived.items():
+            if partition in self._lanes:
+                self._lanes[partition].offer(batch)
 
     async def _assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
         """Start lanes for what came, stop those of what went; what stayed goes on undisturbed."""
@@ -172,3 +168,7 @@ class KafkaWorker:
             self._calibrate.forget()
             self._learning = learning
         log.info("partitions assigned", partitions=sorted(ours), learning=sorted(learning))
+
+
+def _batch(fetched: Fetched, consumer: Any) -> Batch:
+    return Batch([log_record(record) for record in fetched.records], partial(fetched.message.ack, consumer))

@@ -8,11 +8,12 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
+from faust.types import TP, ConsumerMessage, Message
 
 from agents.ports import Batch
 from streams.kafka.names import Cluster
 from streams.kafka.transport import LONGEST_FETCH_MS, BatchingConsumer, Fetched
-from streams.kafka.worker import KafkaWorker
+from streams.kafka.worker import KafkaWorker, _batch
 
 Consumer: Any = BatchingConsumer
 FULL, FREE = TopicPartition("interactions", 0), TopicPartition("interactions", 1)
@@ -49,6 +50,7 @@ class Standing:
         self.rooms = {FULL.partition: False, FREE.partition: True}
         self.app = self
         self.sought = 0
+        self._read_offset: dict[TopicPartition, int] = {}
 
     @property
     def _thread(self) -> Standing:
@@ -113,20 +115,37 @@ class Fetching(Standing):
     def highwater(self, place: TopicPartition) -> int:
         return 1
 
-    def _batch_message(self, place: TopicPartition, fetched: Fetched) -> Fetched:
-        return fetched
+    def _to_message(self, place: TopicPartition, record: SimpleNamespace) -> Message:
+        return Message(place.topic, place.partition, record.offset, 0.0, 0, None, b"", b"", None, tp=place)
 
     async def _wait_next_records(self, timeout: float) -> tuple[dict[Any, Any], None]:
         empty, other = TopicPartition(FREE.topic, 9), TopicPartition("other", 0)
-        return {FULL: ["a"], other: ["b"], FREE: ["c", "d"], empty: []}, None
+        a, b, c, d = (SimpleNamespace(offset=offset) for offset in (4, 0, 7, 8))
+        return {FULL: [a], other: [b], FREE: [c, d], empty: []}, None
 
 
-async def test_the_last_partition_of_a_topic_in_a_fetch_says_that_no_more_follow() -> None:
-    taken = [(place, *fetched) async for place, fetched in Consumer.getmany(Fetching(), 1.0)]
-    assert taken == [(FULL, ["a"], True), (TopicPartition("other", 0), ["b"], False), (FREE, ["c", "d"], False)]
+async def test_what_one_fetch_brought_of_a_topic_is_one_event() -> None:
+    fetching = Fetching()
+    taken = [(place, message.offset, message.value) async for place, message in Consumer.getmany(fetching, 1.0)]
+    assert [(place, offset) for place, offset, _ in taken] == [(FREE, 8), (TopicPartition("other", 0), 0)]
+    brought = [[(each.message.tp, [r.offset for r in each.records]) for each in value] for *_, value in taken]
+    assert brought == [[(FULL, [4]), (FREE, [7, 8])], [(TopicPartition("other", 0), [0])]]
+    assert fetching._read_offset == {FULL: 4, FREE: 8, TopicPartition("other", 0): 0}
 
 
-async def test_lanes_get_what_one_fetch_brought_all_at_once() -> None:
+async def test_each_partition_of_a_fetch_is_acknowledged_by_itself() -> None:
+    acked: list[tuple[int, int]] = []
+    consumer: Any = SimpleNamespace(ack=lambda message: acked.append((message.partition, message.offset)))
+    carried, carrier = (ConsumerMessage("t", n, 5 + n, 0.0, 0, None, b"", b"", None, tp=TP("t", n)) for n in (0, 1))
+    carrier.incref()  # by the channel that it goes through
+    first, second = (_batch(Fetched(message, []), consumer) for message in (carried, carrier))
+    second.ack()
+    assert acked == [(1, 6)]
+    first.ack()
+    assert acked == [(1, 6), (0, 5)]
+
+
+async def test_lanes_get_what_one_fetch_brought_of_the_partitions_that_are_here() -> None:
     class Taking:
         def __init__(self) -> None:
             self.taken: list[Any] = []
@@ -134,16 +153,8 @@ async def test_lanes_get_what_one_fetch_brought_all_at_once() -> None:
         def offer(self, batch: Any) -> None:
             self.taken.append(batch)
 
-    def nothing() -> None:
-        """Nobody is told."""
-
     lanes: dict[int, Any] = {0: Taking(), 2: Taking()}
-    worker: Any = SimpleNamespace(_lanes=lanes, _arrived=[])
-    KafkaWorker._to_lane(worker, 0, Batch([], nothing), True)
-    assert lanes[0].taken == []
-    KafkaWorker._to_lane(worker, 1, Batch([], nothing), True)  # a partition that left in the meantime
-    KafkaWorker._to_lane(worker, 2, Batch([], nothing), False)
-    assert [len(lane.taken) for lane in lanes.values()] == [1, 1] and worker._arrived == []
-    KafkaWorker._to_lane(worker, 0, Batch([], nothing), True)
-    KafkaWorker._to_lane(worker, 1, Batch([], nothing), False)
-    assert len(lanes[0].taken) == 2, "the last one was nobody's: the others get theirs all the same"
+    worker: Any = SimpleNamespace(_lanes=lanes)
+    batches = {partition: Batch([], lambda: None) for partition in (0, 1, 2)}  # 1 left in the meantime
+    KafkaWorker._to_lanes(worker, batches)
+    assert [lane.taken for lane in lanes.values()] == [[batches[0]], [batches[2]]]
