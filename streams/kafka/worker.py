@@ -13,7 +13,7 @@ from typing import Any
 
 import faust
 import faust.streams
-from faust.types import TP
+from faust.types import TP, Message
 from yarl import URL
 
 from agents.calibrate import Calibrate
@@ -121,8 +121,7 @@ class KafkaWorker:
         async def pass_on(stream: Any) -> None:
             app.consumer.room = self._room
             async for event in stream.noack().events():
-                fetched: Sequence[Fetched] = event.message.value
-                take({each.message.partition: _batch(each, app.consumer) for each in fetched})
+                take(_batches(event.message, app.consumer))
 
         app.agent(channel, name=f"segue.{name}", concurrency=1)(pass_on)
 
@@ -170,5 +169,12 @@ class KafkaWorker:
         log.info("partitions assigned", partitions=sorted(ours), learning=sorted(learning))
 
 
-def _batch(fetched: Fetched, consumer: Any) -> Batch:
-    return Batch([log_record(record) for record in fetched.records], partial(fetched.message.ack, consumer))
+def _batches(carrier: Message, consumer: Any) -> dict[int, Batch]:
+    """What a message carries, by partition. It is taken out, as it has the carrier: a circle for each fetch is a stop of
+    30 ms every 3 s, when Python's collector comes."""
+    fetched: Sequence[Fetched] = carrier.value
+    carrier.value = None
+    return {
+        each.message.partition: Batch([log_record(record) for record in each.records], partial(each.message.ack, consumer))
+        for each in fetched
+    }

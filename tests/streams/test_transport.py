@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,7 @@ from faust.types import TP, ConsumerMessage, Message
 from agents.ports import Batch
 from streams.kafka.names import Cluster
 from streams.kafka.transport import LONGEST_FETCH_MS, BatchingConsumer, Fetched
-from streams.kafka.worker import KafkaWorker, _batch
+from streams.kafka.worker import KafkaWorker, _batches
 
 Consumer: Any = BatchingConsumer
 FULL, FREE = TopicPartition("interactions", 0), TopicPartition("interactions", 1)
@@ -133,16 +135,34 @@ async def test_what_one_fetch_brought_of_a_topic_is_one_event() -> None:
     assert fetching._read_offset == {FULL: 4, FREE: 8, TopicPartition("other", 0): 0}
 
 
+def _carried(*partitions: int) -> ConsumerMessage:
+    """A message as Faust hands it over, which carries a batch of each of these partitions and is the last one's."""
+    messages = [ConsumerMessage("t", n, 5 + n, 0.0, 0, None, b"", b"", None, tp=TP("t", n)) for n in partitions]
+    messages[-1].incref()
+    messages[-1].value = [Fetched(message, []) for message in messages]
+    return messages[-1]
+
+
 async def test_each_partition_of_a_fetch_is_acknowledged_by_itself() -> None:
     acked: list[tuple[int, int]] = []
     consumer: Any = SimpleNamespace(ack=lambda message: acked.append((message.partition, message.offset)))
-    carried, carrier = (ConsumerMessage("t", n, 5 + n, 0.0, 0, None, b"", b"", None, tp=TP("t", n)) for n in (0, 1))
-    carrier.incref()  # by the channel that it goes through
-    first, second = (_batch(Fetched(message, []), consumer) for message in (carried, carrier))
-    second.ack()
+    batches = _batches(_carried(0, 1), consumer)
+    batches[1].ack()
     assert acked == [(1, 6)]
-    first.ack()
+    batches[0].ack()
     assert acked == [(1, 6), (0, 5)]
+
+
+async def test_what_was_fetched_is_gone_when_its_batches_are() -> None:
+    carrier = _carried(0, 1)
+    carried, batches = weakref.ref(carrier.value[0].message), _batches(carrier, None)
+    gc.disable()
+    try:
+        gone = weakref.ref(carrier)
+        del carrier, batches
+        assert gone() is None and carried() is None, "only Python's collector would find it"
+    finally:
+        gc.enable()
 
 
 async def test_lanes_get_what_one_fetch_brought_of_the_partitions_that_are_here() -> None:
