@@ -19,7 +19,7 @@ from streams.kafka.producer import MAX_RECORD_BYTES
 
 WATERMARK = b"__wm__"
 PATIENCE_SECONDS = 30.0
-LONGEST_STOP_SECONDS = 2.0
+RELEASE_SECONDS = 2.0
 TAIL, TAIL_GROWS = 8, 64
 """Offsets from the end in which the watermark is looked for, and how many times as many when it is not there."""
 _encode = msgpack.Encoder().encode
@@ -128,7 +128,7 @@ class KafkaCheckpoints:
         writer = self._writers.pop(partition, None)
         if writer is not None:
             try:
-                await asyncio.wait_for(writer.stop(), LONGEST_STOP_SECONDS)
+                await asyncio.wait_for(writer.stop(), RELEASE_SECONDS)
             except (KafkaError, TimeoutError):
                 writer._sender.sender_task.cancel()  # else it asks a silent broker for ever
                 await writer.client.close()

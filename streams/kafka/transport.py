@@ -95,7 +95,7 @@ class BatchingConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no t
         for together in fetched.values():
             if self.flow_active and self.app.consumer_generation_id == generation:
                 carrier = together[-1].message
-                carrier.key, carrier.value = None, together
+                carrier.key, carrier.value = None, together  # and itself with them: who takes it takes that out
                 yield carrier.tp, carrier
 
     def _hold_those_without_room(self) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 
 from agents.ports import Checkpoints, Dirty, Saved, StoredRow
+from runtime.tasks import cancel_all
 from schemas.errors import Doubt
 from streams.kafka.checkpoints import TAIL, KafkaCheckpoints
+from streams.kafka.local import LocalKafka
 from streams.kafka.names import Cluster
 from streams.kafka.topics import ensure_topics
+from tests.agents.world import until
 from tests.fakes import MemoryCheckpoints
 
 
@@ -74,3 +79,28 @@ async def test_whoever_was_there_before_the_newest_claimant_is_fenced(cluster: C
     finally:
         await old.stop()
         await new.stop()
+
+
+@pytest.mark.kafka
+async def test_a_writer_whose_broker_is_silent_stops_asking_it(
+    kafka: LocalKafka, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.kafka.checkpoints.RELEASE_SECONDS", 0.2)
+    await ensure_topics(cluster)
+    checkpoints = KafkaCheckpoints(cluster)
+    await checkpoints.claim(0)
+    writer = checkpoints._writers[0]
+    assert await checkpoints.save(0, dirty(1, ana=b"a1"), lambda: True)
+    (node,) = kafka.nodes
+    assert node.process is not None
+    node.process.send_signal(signal.SIGSTOP)
+    try:
+        saving = asyncio.create_task(checkpoints.save(0, dirty(2, ana=b"a2"), lambda: True))
+        await asyncio.wait([saving], timeout=0.5)
+        await cancel_all([saving])
+        await checkpoints.release(0)
+        await until(
+            lambda: writer._sender.sender_task.done() and not any(c.connected() for c in writer.client._conns.values())
+        )
+    finally:
+        node.process.send_signal(signal.SIGCONT)

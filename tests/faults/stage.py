@@ -32,6 +32,7 @@ from streams.kafka.producer import KafkaProducer
 from streams.keys import WORKERS, PartitionKeys
 from streams.standalone import StandaloneLog
 from streams.wire import Wire
+from tests.e2e.harness import until
 from tests.factories import HEADERS, event_json
 from tests.faults.disk import full, small_disk
 from tests.faults.network import Network
@@ -87,9 +88,7 @@ class Stage:
         with suppress(FileNotFoundError, ProcessLookupError):  # gone in this very moment
             for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
                 os.kill(int(pid), signal.SIGKILL)
-        async with asyncio.timeout(NOTICE_SECONDS):
-            while child.process is process and process.poll() is None:
-                await asyncio.sleep(0.02)
+        await until(lambda: child.process is not process or process.poll() is not None, NOTICE_SECONDS)
 
     async def kill_gateway(self) -> None:
         """12: kill -9 in the middle of a POST."""

@@ -11,9 +11,12 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from runtime.tasks import cancel_all
 from streams.kafka import log
-from streams.kafka.log import disconnect
+from streams.kafka.log import KafkaShared, disconnect
+from streams.kafka.names import Cluster
 from streams.kafka.worker import KafkaWorker
+from tests.agents.world import until
 
 PLACE = TopicPartition("learner-state", 0)
 
@@ -47,6 +50,33 @@ async def test_a_checkpoint_that_cannot_be_read_to_its_end_is_given_up(monkeypat
     records: AsyncIterator[Any] = log.records(reader, 3, 9)
     with pytest.raises(TimeoutError):
         await anext(records)
+
+
+async def test_what_stands_at_the_end_or_behind_it_is_not_read() -> None:
+    """Where compaction left gaps, as many records as were asked for reach beyond the end."""
+    brought = [Mock(offset=offset) for offset in (3, 7, 9, 11)]
+    reader = Mock(
+        assignment=lambda: {PLACE}, position=AsyncMock(side_effect=[3, 12]), getmany=AsyncMock(return_value={PLACE: brought})
+    )
+    assert [record.offset async for record in log.records(reader, 3, 9)] == [3, 7]
+    reader.pause.assert_called_once_with(PLACE)
+
+
+@pytest.mark.parametrize("fails", ["start", "getmany"])
+async def test_a_reader_of_a_shared_topic_that_is_given_up_is_disconnected(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = asyncio.Event()
+    reader = Mock(start=AsyncMock(), getmany=AsyncMock(), stop=AsyncMock(), _client=Mock(close=AsyncMock()))
+    getattr(reader, fails).side_effect = never.wait
+    monkeypatch.setattr(log, "consumer", lambda cluster: reader)
+    shared = KafkaShared(Cluster("", "", "", 1, 1), Mock())
+    reading = asyncio.create_task(shared.read("courses", 0, 1.0))
+    await until(lambda: getattr(reader, fails).await_count == 1)
+    await cancel_all([reading])
+    reader._client.close.assert_awaited_once()
+    await shared.stop()
+    reader.stop.assert_awaited_once()
 
 
 async def test_a_lane_that_was_cancelled_by_nobody_ends_the_worker() -> None:
