@@ -1,19 +1,19 @@
 """`make bench-latency`: event to decision at the client, beside the bare echo of the same engine and the same edges echoing.
 
 All systems of a broker run at once and are measured in turns, round after round, so that a noisy minute hits all of them.
-Reported are medians over rounds. `segue` and `edge` go HTTP in, SSE out; `echo` goes through the engine alone.
+Reported are medians over rounds. `segue` and `edge` go HTTP in, SSE out; `echo` goes through the engine alone. Then, so that
+they disturb nothing above: first events after pauses, single POSTs until the machine is saturated, and on Kafka peers that
+run the same step from topic to topic, in turns with ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -21,158 +21,27 @@ from typing import Any
 from uuid import uuid4
 
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import json
-from redis.asyncio import Redis
 
 from benchmarks import service_plots
 from benchmarks.asked import brokers
-from benchmarks.echo import IN, OUT
-from benchmarks.lean import LeanClient
+from benchmarks.latency_systems import Send, Target, child, over_http, over_kafka, over_peer, over_valkey
+from benchmarks.throughput import install_peers
 from cli.kafka import local_kafka
 from cli.process import collect_seldom
 from cli.service import Service, running_service
 from runtime.compiled import form
 from runtime.logging import set_up_logging
 from runtime.settings import Settings, load_settings
-from simulator.client import Client
-from simulator.scores import percentile
 
-LEARNERS = 40
 RATES = {200: 1, 1_000: 10}
 """Events a second: events a POST."""
+SINGLES = (200, 400, 600, 800, 1_000, 1_250, 1_500, 2_000)
+"""Events a second, one a POST, to find where the machine is saturated."""
+SATURATED_MS = 100.0
+PEERS = ("quixstreams", "faust_table")
 
 RESULTS = Path(__file__).parent / "results"
-Send = Callable[[list[str]], Awaitable[None]]
-
-
-class Target:
-    """One system under load: `send` puts events in, `arrived` is told when one came back."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.sent: dict[str, float] = {}
-        self.latencies_ms: list[float] = []
-
-    def arrived(self, event: str) -> None:
-        """An event is back."""
-        start = self.sent.pop(event, None)
-        if start is not None:
-            self.latencies_ms.append((time.perf_counter() - start) * 1000)
-
-    async def load(self, send: Send, rate: int, seconds: float) -> tuple[float, float]:
-        """Send at `rate`, wait for the last; p50 and p99 of this round."""
-        self.sent.clear()
-        self.latencies_ms.clear()
-        together, start, sending = RATES.get(rate, 1), time.perf_counter(), set[asyncio.Task[None]]()
-        for number in range(int(rate * seconds / together)):
-            await asyncio.sleep(max(0.0, start + number * together / rate - time.perf_counter()))
-            names = [str(uuid4()) for _ in range(together)]
-            now = time.perf_counter()
-            self.sent.update(dict.fromkeys(names, now))
-            task = asyncio.ensure_future(send(names))
-            sending.add(task)
-            task.add_done_callback(sending.discard)
-        deadline = time.perf_counter() + 10
-        while self.sent and time.perf_counter() < deadline:
-            await asyncio.sleep(0.01)
-        if self.sent:
-            raise RuntimeError(f"{self.name}: {len(self.sent)} events at {rate}/s never came back")
-        return percentile(self.latencies_ms, 0.5) or 0.0, percentile(self.latencies_ms, 0.99) or 0.0
-
-
-def course() -> dict[str, Any]:
-    """Forty segments over eight skills."""
-    skills = [{"id": f"k{n}"} for n in range(8)]
-    segments = [{"id": f"s{n}", "skills": {f"k{n % 8}": 1.0}, "repeatable": True} for n in range(40)]
-    return {"id": "bench", "version": "1", "skills": skills, "segments": segments}
-
-
-async def over_http(stack: AsyncExitStack, name: str, service: Service) -> tuple[Target, Send]:
-    """A service with its edges: a stream a learner, one lean client."""
-    async with Client(service.url, service.key) as publisher:
-        await publisher.publish(course())
-    target, client, random = Target(name), LeanClient(service.url, service.key), Random(1)
-    stack.callback(client.close)
-
-    def told(decision: bytes) -> None:
-        target.arrived(json.decode(decision)["for_event"])
-
-    for number in range(LEARNERS):
-        await client.follow(f"/.well-known/mercure?match=/courses/bench/learners/l{number}/decisions", told)
-
-    def event(each: str) -> dict[str, Any]:
-        learner, item = random.randrange(LEARNERS), random.randrange(80)
-        return {
-            "id": each, "type": "answered", "learner": f"l{learner}", "course": "bench", "segment": f"s{item % 40}",
-            "item": f"i{item}", "correct": random.random() < 0.7, "latency_ms": random.randrange(800, 30_000),
-        }  # fmt: skip
-
-    async def send(names: list[str]) -> None:
-        await client.post(json.encode(event(names[0]) if len(names) == 1 else [event(each) for each in names]))
-
-    return target, send
-
-
-async def over_valkey(stack: AsyncExitStack, url: str) -> tuple[Target, Send]:
-    """redis-py: stream in, echo process, stream out."""
-    target, writer, reader = Target("echo"), Redis.from_url(url, protocol=2), Redis.from_url(url, protocol=2)
-    padding = "x" * 250
-
-    async def listen() -> None:
-        last = "$"
-        while True:
-            for _, entries in await reader.xread({OUT: last}, block=1_000) or ():
-                last = entries[-1][0]
-                for _, fields in entries:
-                    target.arrived(fields[b"e"].decode())
-
-    stack.callback(asyncio.create_task(listen()).cancel)
-
-    async def send(names: list[str]) -> None:
-        pipe = writer.pipeline(transaction=False)
-        for each in names:
-            pipe.xadd(IN, {"e": each, "p": padding}, maxlen=10_000, approximate=True)
-        await pipe.execute()
-
-    return target, send
-
-
-async def over_kafka(stack: AsyncExitStack, servers: str) -> tuple[Target, Send]:
-    """aiokafka: topic in, echo process, topic out."""
-    target = Target("echo")
-    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, linger_ms=0)
-    consumer = AIOKafkaConsumer("bench-out", bootstrap_servers=servers, auto_offset_reset="latest")
-    await producer.start()
-    stack.push_async_callback(producer.stop)
-    await consumer.start()
-    stack.push_async_callback(consumer.stop)
-
-    async def listen() -> None:
-        while True:
-            for records in (await consumer.getmany(timeout_ms=1_000)).values():
-                for record in records:
-                    target.arrived(record.value[:36].decode())
-
-    stack.callback(asyncio.create_task(listen()).cancel)
-
-    async def send(names: list[str]) -> None:
-        sent = [await producer.send("bench-in", each.encode() + b"x" * 250, partition=0) for each in names]
-        await asyncio.gather(*sent)
-
-    return target, send
-
-
-@contextmanager
-def child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process of ours, ended at the end."""
-    process = subprocess.Popen([sys.executable, "-m", *arguments])
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 async def measure(broker: str, segue: Service, edge: Service, settings: Settings, rounds: int, seconds: float,
@@ -183,8 +52,6 @@ async def measure(broker: str, segue: Service, edge: Service, settings: Settings
             assert segue.engine is not None
             echo = await over_valkey(stack, segue.engine.url)
         else:
-            await _make_topics(settings.kafka)
-            stack.enter_context(child("benchmarks.echo", "kafka", settings.kafka, "bench-in", "bench-out"))
             echo = await over_kafka(stack, settings.kafka)
         systems = [await over_http(stack, "segue", segue), await over_http(stack, "edge", edge), echo]
         await _warm_up(systems)
@@ -193,14 +60,13 @@ async def measure(broker: str, segue: Service, edge: Service, settings: Settings
         for rate in RATES:
             found[str(rate)] = await _rounds(broker, systems, rate, rounds, seconds)
         found["idle"] = await _idle(broker, systems[0], systems[2], idle)
+        found["single"] = await _single(broker, *systems[0], seconds)
+        if broker == "kafka":
+            peers = [await over_peer(stack, name, settings.kafka, settings.data) for name in PEERS]
+            await _warm_up(peers)
+            turns = [systems[0], *peers, systems[2]]
+            found["peers"] = {str(rate): await _rounds(broker, turns, rate, (rounds + 1) // 2, seconds) for rate in RATES}
         return found
-
-
-async def _make_topics(servers: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    await admin.create_topics([NewTopic(name, 1, 1) for name in ("bench-in", "bench-out")])
-    await admin.close()
 
 
 async def _warm_up(systems: list[tuple[Target, Send]]) -> None:
@@ -225,7 +91,7 @@ async def _rounds(broker: str, systems: list[tuple[Target, Send]], rate: int, ro
     cpu, wall = time.process_time(), time.perf_counter()
     for number in range(rounds):
         for target, send in systems:
-            samples[target.name].append(await target.load(send, rate, seconds))
+            samples[target.name].append(await target.load(send, rate, seconds, RATES[rate]))
         told = ", ".join(f"{name} {each[-1][0]:.1f}/{each[-1][1]:.1f}" for name, each in samples.items())
         print(f"  {broker} {rate:>5}/s round {number + 1} of {rounds}: p50/p99 ms  {told}", flush=True)
     report: dict[str, Any] = {}
@@ -261,6 +127,19 @@ async def _idle(broker: str, ours: tuple[Target, Send], echo: tuple[Target, Send
     }  # fmt: skip
 
 
+async def _single(broker: str, target: Target, send: Send, seconds: float) -> dict[str, Any]:
+    """One event a POST, faster and faster, until the slowest hundredth waits longer than SATURATED_MS."""
+    found: dict[str, Any] = {"kept": 0}
+    for rate in SINGLES:
+        p50, p99 = await target.load(send, rate, seconds)
+        found[str(rate)] = [round(p50, 2), round(p99, 2)]
+        print(f"  {broker} {rate:>5}/s, one a POST: p50/p99 ms  segue {p50:.1f}/{p99:.1f}", flush=True)
+        if p99 > SATURATED_MS:
+            break
+        found["kept"] = rate
+    return found
+
+
 async def _first_after(seconds: float, target: Target, send: Send) -> float:
     await asyncio.sleep(seconds)
     target.latencies_ms.clear()
@@ -283,7 +162,7 @@ def run_broker(broker: str, rounds: int, seconds: float, idle: int) -> dict[str,
         edge = stack.enter_context(running_service(theirs, module=("benchmarks.edge_worker",)))
         if broker == "standalone":
             assert segue.engine is not None
-            stack.enter_context(child("benchmarks.echo", "standalone", segue.engine.url))
+            stack.enter_context(child(sys.executable, "-m", "benchmarks.echo", "standalone", segue.engine.url))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(measure(broker, segue, edge, ours, rounds, seconds, idle))
 
@@ -295,6 +174,8 @@ def main() -> int:
     rounds, seconds, idle = (3, 4.0, 3) if quick else (7, 8.0, 20)
     report: dict[str, Any] = {"quick": quick, "models": form(), "rounds": rounds, "seconds": seconds}
     try:
+        if "kafka" in asked:
+            install_peers()
         for broker in asked:
             print(
                 f"{broker}: {rounds} interleaved rounds of {seconds:.0f} s a system and rate"

@@ -2,7 +2,9 @@
 
 All but the echo run the very step that our worker runs, keep the packed row as their state, and send the decision on.
 
-python -m benchmarks.peers echo|faust_table|quixstreams SERVERS PREFIX FOLDER
+python -m benchmarks.peers echo|faust_table|quixstreams SERVERS PREFIX FOLDER [hasten]
+
+`hasten`: quixstreams sends every record at once, for latency; its default gathers for 5 ms.
 """
 
 from __future__ import annotations
@@ -10,17 +12,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable
+from random import Random
 from typing import Any
 
 from msgspec import convert
 
 from agents.step import step
 from models.population import Population
-from schemas.codec import decode_interaction, encode_msgpack
+from schemas import topics
+from schemas.codec import decode_interaction, encode_interaction, encode_msgpack
 from schemas.course import Course
-from schemas.interaction import LogRecord
+from schemas.events import Event
+from schemas.ids import partition_of
+from schemas.interaction import PLAIN_KEY_ID, SCHEMA, Interaction, LogRecord, Outgoing, Stamp
 
 PARTITIONS = 4
+HEADERS = (("schema", SCHEMA), ("kid", PLAIN_KEY_ID))
 
 
 def course() -> dict[str, Any]:
@@ -28,6 +35,23 @@ def course() -> dict[str, Any]:
     skills = [{"id": f"k{n}"} for n in range(8)]
     segments = [{"id": f"s{n}", "skills": {f"k{n % 8}": 1.0}, "repeatable": True} for n in range(40)]
     return {"id": "bench", "version": "1", "skills": skills, "segments": segments}
+
+
+def answered(random: Random, learners: int, name: str) -> dict[str, Any]:
+    """An answer of one of so many learners, as a player posts it; `name` is its id."""
+    learner, item = random.randrange(learners), random.randrange(80)
+    return {
+        "id": name, "type": "answered", "learner": f"l{learner}", "course": "bench", "segment": f"s{item % 40}",
+        "item": f"i{item}", "correct": random.random() < 0.7, "latency_ms": random.randrange(800, 30_000),
+    }  # fmt: skip
+
+
+def logged(event: dict[str, Any]) -> Outgoing:
+    """An event as the gateway writes it to the log."""
+    stamp = Stamp(tenant="default", logged_ms=1_790_000_000_000, course_version="1", population=(0, ""))
+    said = Interaction(stamp=stamp, event=convert(event, Event))
+    partition = partition_of("default", event["learner"], PARTITIONS)
+    return Outgoing(topics.INTERACTIONS, partition, said.key.encode(), encode_interaction(said), HEADERS)
 
 
 class Model:
@@ -100,13 +124,14 @@ def faust_table(servers: str, prefix: str, folder: str) -> None:
     app.main()
 
 
-def quixstreams(servers: str, prefix: str, folder: str) -> None:
+def quixstreams(servers: str, prefix: str, folder: str, hasten: bool) -> None:
     """A stateful dataframe with its changelog."""
     from quixstreams import Application  # type: ignore[import-not-found]
 
     model = Model()
     app = Application(broker_address=servers, consumer_group=f"{prefix}quix", auto_offset_reset="earliest",
-                      state_dir=folder, loglevel="ERROR")  # fmt: skip
+                      producer_extra_config={"linger.ms": 0} if hasten else {}, state_dir=folder,
+                      loglevel="ERROR")  # fmt: skip
     source = app.topic(f"{prefix}in", key_deserializer="bytes", value_deserializer="bytes")
     out = app.topic(f"{prefix}out", key_serializer="bytes", value_serializer="bytes")
 
@@ -121,10 +146,10 @@ def quixstreams(servers: str, prefix: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    kind, servers, prefix, folder = sys.argv[1:5]
+    kind, servers, prefix, folder, *how = sys.argv[1:]
     if kind == "echo":
         asyncio.run(echo(servers, prefix))
     elif kind == "faust_table":
         faust_table(servers, prefix, folder)
     else:
-        quixstreams(servers, prefix, folder)
+        quixstreams(servers, prefix, folder, "hasten" in how)

@@ -21,7 +21,7 @@ def latency(report: dict[str, Any], folder: Path) -> None:
         (broker, rate, found)
         for broker in ("standalone", "kafka")
         for rate, found in report.get(broker, {}).items()
-        if rate != "idle"
+        if rate.isdigit()
     ]
     figure, grid = plt.subplots(1, len(panels), figsize=(2.9 * len(panels), 3.4), squeeze=False)
     for axes, (broker, rate, found) in zip(grid.flat, panels, strict=True):

@@ -27,18 +27,16 @@ from msgspec import convert
 
 from benchmarks import service_plots
 from benchmarks.cpu import family_cpu_seconds
-from benchmarks.peers import PARTITIONS, Model, course
+from benchmarks.peers import PARTITIONS, Model, answered, course, logged
 from cli.kafka import local_kafka
 from cli.parts import cluster_of
 from runtime.compiled import form
 from runtime.logging import set_up_logging
 from runtime.settings import Settings
 from schemas import topics
-from schemas.codec import encode_interaction, encode_json
+from schemas.codec import encode_json
 from schemas.course import Course
-from schemas.events import Event
-from schemas.ids import partition_of
-from schemas.interaction import PLAIN_KEY_ID, SCHEMA, Interaction, Outgoing, Stamp
+from schemas.interaction import Outgoing
 from streams.engine import Engine
 from streams.kafka.producer import KafkaProducer
 from streams.kafka.topics import ensure_topics
@@ -46,7 +44,6 @@ from streams.keys import PartitionKeys
 
 RESULTS = Path(__file__).parent / "results"
 SYSTEMS = ("segue", "echo", "faust_table", "quixstreams")
-HEADERS = (("schema", SCHEMA), ("kid", PLAIN_KEY_ID))
 LEARNERS = 200
 PEERS = Path(".venv-peers")
 QUIX = "quixstreams==3.28.1"
@@ -55,18 +52,8 @@ PATIENCE_SECONDS = 180.0
 
 def events(count: int) -> list[Outgoing]:
     """Answers of learners, as the gateway writes them."""
-    random, made = Random(3), []
-    for _ in range(count):
-        item, learner = random.randrange(80), f"l{random.randrange(LEARNERS)}"
-        event = {
-            "id": str(uuid4()), "type": "answered", "learner": learner, "course": "bench", "segment": f"s{item % 40}",
-            "item": f"i{item}", "correct": random.random() < 0.7, "latency_ms": random.randrange(800, 30_000),
-        }  # fmt: skip
-        stamp = Stamp(tenant="default", logged_ms=1_790_000_000_000, course_version="1", population=(0, ""))
-        said = Interaction(stamp=stamp, event=convert(event, Event))
-        partition = partition_of("default", learner, PARTITIONS)
-        made.append(Outgoing(topics.INTERACTIONS, partition, said.key.encode(), encode_interaction(said), HEADERS))
-    return made
+    random = Random(3)
+    return [logged(answered(random, LEARNERS, str(uuid4()))) for _ in range(count)]
 
 
 def model_us(given: list[Outgoing]) -> float:
