@@ -15,20 +15,18 @@ from typing import Any
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import json
 from redis.asyncio import Redis
 
 from benchmarks.echo import IN, OUT
 from benchmarks.lean import LeanClient
 from benchmarks.peers import PARTITIONS, answered, course, logged
+from benchmarks.throughput import make_topics, python_of
 from cli.service import Service
 from simulator.client import Client
 from simulator.scores import percentile
 
 LEARNERS = 40
-PEERS = Path(".venv-peers/bin/python")
-"""The Python that has quixstreams (see benchmarks.throughput)."""
 
 Send = Callable[[list[str]], Awaitable[None]]
 
@@ -120,7 +118,7 @@ async def over_valkey(stack: AsyncExitStack, url: str) -> tuple[Target, Send]:
 async def over_kafka(stack: AsyncExitStack, servers: str) -> tuple[Target, Send]:
     """aiokafka: topic in, echo process, topic out."""
     target = Target("echo")
-    await _make_topics(servers, "bench-", 1)
+    await make_topics(servers, "bench-", 1)
     stack.enter_context(child(sys.executable, "-m", "benchmarks.echo", "kafka", servers, "bench-in", "bench-out"))
     producer = await _follow_topic(stack, servers, "bench-out", lambda value: target.arrived(value[:36].decode()))
 
@@ -134,9 +132,10 @@ async def over_kafka(stack: AsyncExitStack, servers: str) -> tuple[Target, Send]
 async def over_peer(stack: AsyncExitStack, name: str, servers: str, folder: Path) -> tuple[Target, Send]:
     """quixstreams or a plain Faust agent, with the step and its state: topic in, topic out, no edges."""
     target, prefix, random = Target(name), f"{name}.", Random(1)
-    await _make_topics(servers, prefix, PARTITIONS)
-    python = str(PEERS) if name == "quixstreams" else sys.executable
-    stack.enter_context(child(python, "-m", "benchmarks.peers", name, servers, prefix, str(folder / name), "hasten"))
+    await make_topics(servers, prefix, PARTITIONS)
+    stack.enter_context(
+        child(python_of(name), "-m", "benchmarks.peers", name, servers, prefix, str(folder / name), "hasten")
+    )
 
     def told(decision: bytes) -> None:
         target.arrived(json.decode(decision)["for_event"])
@@ -149,13 +148,6 @@ async def over_peer(stack: AsyncExitStack, name: str, servers: str, folder: Path
         await asyncio.gather(*sent)
 
     return target, send
-
-
-async def _make_topics(servers: str, prefix: str, partitions: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    await admin.create_topics([NewTopic(prefix + name, partitions, 1) for name in ("in", "out")])
-    await admin.close()
 
 
 async def _follow_topic(stack: AsyncExitStack, servers: str, topic: str, told: Callable[[bytes], None]) -> AIOKafkaProducer:

@@ -78,15 +78,20 @@ async def fill(settings: Settings, name: str, given: list[Outgoing]) -> None:
         key = b"default/bench/1"
         await producer.append([Outgoing(topics.COURSES, 0, key, encode_json(convert(course(), Course)))])
     else:
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-        await admin.start()
-        await admin.create_topics([NewTopic(cluster.topic(each), PARTITIONS, 1) for each in ("in", "out")])
-        await admin.close()
+        await make_topics(settings.kafka, settings.topic_prefix, PARTITIONS)
         await producer.start()
         given = [each._replace(topic="in") for each in given]
     for at in range(0, len(given), 500):
         await producer.append(given[at : at + 500])
     await producer.stop()
+
+
+async def make_topics(servers: str, prefix: str, partitions: int) -> None:
+    """Topics `in` and `out` of a peer."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(prefix + name, partitions, 1) for name in ("in", "out")])
+    await admin.close()
 
 
 async def drain(settings: Settings, name: str, process: subprocess.Popen[bytes], count: int) -> tuple[float, float]:
@@ -140,8 +145,7 @@ def run_once(name: str, kafka: str, given: list[Outgoing], folder: Path) -> tupl
                             "SEGUE_LOG_LEVEL": "error"}  # fmt: skip
             command = [sys.executable, "-m", "cli.main", "worker"]
         else:
-            python = str(PEERS / "bin" / "python") if name == "quixstreams" else sys.executable
-            command = [python, "-m", "benchmarks.peers", name, kafka, prefix, str(data)]
+            command = [python_of(name), "-m", "benchmarks.peers", name, kafka, prefix, str(data)]
         process = subprocess.Popen(
             command,
             env=environment | {"PYTHONPATH": "."},
@@ -152,6 +156,11 @@ def run_once(name: str, kafka: str, given: list[Outgoing], folder: Path) -> tupl
         finally:
             process.kill()
             process.wait()
+
+
+def python_of(name: str) -> str:
+    """The Python that a peer runs in."""
+    return str(PEERS / "bin" / "python") if name == "quixstreams" else sys.executable
 
 
 def install_peers() -> None:
