@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from models.row import Row
 from schemas.course import Course
 from schemas.errors import Rejection
-from schemas.evidence import HASH_BYTES, START, EvidenceRecord, Kind, decode_evidence, hash_of, sealed
+from schemas.evidence import (
+    HASH_BYTES,
+    START,
+    EvidenceRecord,
+    Kind,
+    decode_evidence,
+    encode_evidence,
+    hash_of,
+    sealed,
+)
 from schemas.interaction import Interaction, LogRecord
 
 
@@ -84,6 +93,8 @@ def verify(records: Iterable[LogRecord], heads: Mapping[str, Head]) -> Verdict:
         except Rejection as rejection:
             found.findings.append(Finding(each.key.decode(errors="replace"), 0, rejection.detail))
             continue
+        if each.key != f"{record.row}/{record.number}".encode() or each.value != encode_evidence(record):
+            found.findings.append(Finding(record.row, record.number, "edited: its key or its bytes are not as written"))
         _place(found, chains.setdefault(record.row, {}), record)
     for row, chain in chains.items():
         _follow(found, row, chain)
@@ -109,20 +120,21 @@ def _place(found: Verdict, chain: dict[int, EvidenceRecord], record: EvidenceRec
 
 
 def _follow(found: Verdict, row: str, chain: Mapping[int, EvidenceRecord]) -> None:
-    before = START
-    for number in range(1, max(chain) + 1):
-        record = chain.get(number)
-        if record is None:
-            if number == 1 or number - 1 in chain:
-                found.findings.append(Finding(row, number, "missing"))
-            before = b""
+    before, expected = START, 1
+    for number in sorted(chain):
+        record = chain[number]
+        if number < 1:
+            found.findings.append(Finding(row, number, "no number that a chain has"))
             continue
+        if number > expected:
+            found.findings.append(Finding(row, expected, "missing"))
+            before = b""
         own = hash_of(record)
         if own.hex() != record.hash:
             found.findings.append(Finding(row, number, "edited: its hash does not fit"))
         elif before and record.previous != before.hex():
             found.findings.append(Finding(row, number, "does not follow the one before it"))
-        before = own
+        before, expected = own, number + 1
 
 
 def _end(found: Verdict, row: str, chain: Mapping[int, EvidenceRecord], head: Head) -> None:

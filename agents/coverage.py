@@ -37,16 +37,14 @@ class Line(Struct, frozen=True, kw_only=True):
 
 def coverage(records: Iterable[EvidenceRecord], learners: Iterable[str], courses: Mapping[str, Course]) -> list[Line]:
     """Lines in the order of course, learner and the authored order. `learners`: keys of rows; `courses` by id."""
-    first: dict[tuple[str, str], dict[str, EvidenceRecord]] = {}
+    first: dict[str, dict[str, dict[str, EvidenceRecord]]] = {}
     for record in records:
-        first.setdefault((record.row, record.segment), {}).setdefault(record.kind, record)
+        first.setdefault(record.row, {}).setdefault(record.segment, {}).setdefault(record.kind, record)
+    owed = {name: [each.id for each in course.segments if each.compulsory] for name, course in courses.items()}
     found = []
-    for key in sorted({*learners, *(row for row, _ in first)}):
-        row = RowId.parse(key)
-        course = courses.get(row.course)
-        owed = [each.id for each in course.segments if each.compulsory] if course is not None else []
-        told = [segment for each, segment in first if each == key and segment not in owed]
-        found += [_line(row, segment, first.get((key, segment), {})) for segment in dict.fromkeys([*owed, *told])]
+    for key in sorted({*learners, *first}):
+        row, told = RowId.parse(key), first.get(key, {})
+        found += [_line(row, segment, told.get(segment, {})) for segment in dict.fromkeys([*owed.get(row.course, []), *told])]
     return found
 
 

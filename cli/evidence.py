@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import typer
@@ -20,7 +21,8 @@ from cli.parts import Shared, shared_parts
 from cli.reading import all_rows, everything, reading
 from runtime.settings import Settings
 from schemas import topics
-from schemas.evidence import KINDS, decode_evidence
+from schemas.errors import Rejection
+from schemas.evidence import KINDS, EvidenceRecord, decode_evidence
 from schemas.ids import DEFAULT_TENANT
 from schemas.interaction import LogRecord
 
@@ -73,7 +75,7 @@ async def _records(parts: Shared, settings: Settings) -> list[LogRecord]:
 
 
 async def report_evidence(settings: Settings, course: str, learner: str, as_json: bool, as_csv: bool) -> None:
-    """Print who has been shown what of the compulsory content."""
+    """Print who has been shown what of the compulsory content; exit code 1 when its evidence is not as it was written."""
     async with shared_parts(settings) as parts:
         books = TopicBooks(parts.shared)
         await books.tail.start()
@@ -81,10 +83,18 @@ async def report_evidence(settings: Settings, course: str, learner: str, as_json
             courses = {each.id: each for each in books.courses.all(DEFAULT_TENANT)}
         finally:
             await books.tail.stop()
+        if course and course not in courses:
+            there = f"there are {', '.join(sorted(courses))}" if courses else "none is published yet"
+            print(f"There is no course {course!r}; {there}.", file=sys.stderr)
+            raise typer.Exit(1)
+        written = await _records(parts, settings)
         rows, _ = await all_rows(parts, settings)
-        records = [decode_evidence(each.value) for each in await _records(parts, settings)]
+    heads = {key: Head(row.evidence, row.head) for key, row in rows.items() if row.evidence}
+    wrong = verify(written, heads).findings
     lines = [
-        line for line in coverage(records, rows, courses) if course in ("", line.course) and learner in ("", line.learner)
+        line
+        for line in coverage(_readable(written), rows, courses)
+        if course in ("", line.course) and learner in ("", line.learner)
     ]
     if as_json:
         print(json.encode({"lines": lines}).decode())
@@ -94,6 +104,18 @@ async def report_evidence(settings: Settings, course: str, learner: str, as_json
         writer.writerows(to_builtins(line).values() for line in lines)
     else:
         _print_lines(lines)
+    if wrong:
+        told = f"{wrong[0].row} record {wrong[0].number}: {wrong[0].what}"
+        print(f"This evidence is not as it was written ({told}); see `segue evidence verify`.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _readable(records: Iterable[LogRecord]) -> Iterator[EvidenceRecord]:
+    for each in records:
+        try:
+            yield decode_evidence(each.value)
+        except Rejection:  # told of by verify
+            continue
 
 
 def _print_verdict(found: Verdict, corrupt: list[str]) -> None:

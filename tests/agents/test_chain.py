@@ -118,6 +118,20 @@ def test_an_end_cut_off_is_found(kept: int) -> None:
     assert [(each.number, each.what.split(":")[0]) for each in found.missing_ends] == [(kept + 1, "cut off")]
 
 
+@pytest.mark.parametrize("number", [0, -1, 10**12])
+def test_a_record_with_a_number_of_its_own_is_found(number: int) -> None:
+    forged = record(sealed(replace(decode_evidence(RECORDS[0].value), number=number, kind="completed")))
+    assert not whole(verify([forged, *RECORDS], HEADS)) and not whole(verify([*RECORDS, forged], HEADS))
+
+
+def test_another_key_and_a_name_given_twice_are_found() -> None:
+    first = RECORDS[0]
+    twice = first.value.replace(b'{"row"', b'{"kind":"waived","row"', 1)
+    assert decode_evidence(twice) == decode_evidence(first.value)
+    for edited in (first._replace(key=RECORDS[1].key), first._replace(value=twice)):
+        assert [each.what.split(":")[0] for each in verify([edited, *RECORDS[1:]], HEADS).findings] == ["edited"]
+
+
 def test_a_row_put_back_is_found() -> None:
     earlier, heads = chain(rounds=1)
     assert earlier == RECORDS[: len(earlier)]
