@@ -22,6 +22,7 @@ from schemas.evidence import (
     hash_of,
     sealed,
 )
+from schemas.ids import hash32
 from schemas.interaction import Interaction, LogRecord
 
 
@@ -53,6 +54,9 @@ def add(row: Row, course: Course, record: Interaction, place: tuple[int, int], k
         )
     )
     row.evidence, row.head = made.number, bytes.fromhex(made.hash)
+    key = hash32(segment)
+    if kind in ("completed", "waived") and key not in row.proven:
+        row.proven += (key,)
     return [made]
 
 

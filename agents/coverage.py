@@ -44,7 +44,9 @@ def coverage(records: Iterable[EvidenceRecord], learners: Iterable[str], courses
     found = []
     for key in sorted({*learners, *first}):
         row, told = RowId.parse(key), first.get(key, {})
-        found += [_line(row, segment, told.get(segment, {})) for segment in dict.fromkeys([*owed.get(row.course, []), *told])]
+        found += [
+            _line(row, segment, told.get(segment, {})) for segment in dict.fromkeys([*owed.get(row.course, []), *told])
+        ]
     return found
 
 

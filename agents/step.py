@@ -18,9 +18,10 @@ from models.entries import NO_BELIEF
 from models.explain import reply, runner_up, sentence, top_terms
 from models.features import states_of
 from models.gain import View
+from models.plan import plan_of
 from models.population import Population
 from models.response import Heard, Response, Where, hear, lesson, passed, rated
-from models.row import COMPLETED, MAX_BYTES, UNKNOWN, Row
+from models.row import COMPLETED, MAX_BYTES, UNKNOWN, WAIVED, Row
 from schemas.codec import encode_json
 from schemas.course import Course, Segment
 from schemas.decision import Decision, LearningRecord, Question
@@ -30,7 +31,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 11
+ENGINE = 12
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -103,19 +104,20 @@ def _moment(event: Event, logged_ms: int) -> int:
 
 
 def _update(row: Row, told: _Told) -> View:
-    """Everything that the event changes in the row. Late events are counted, not obeyed."""
+    """Everything that the event changes in the row. Late events are counted, not obeyed; what was completed is."""
     event, at_ms, logged_ms = told.record.event, told.at_ms, told.record.stamp.logged_ms
     row.events += 1
     if row.run_start_ms == UNKNOWN:
-        row.run_start_ms = min(at_ms, logged_ms)
+        row.run_start_ms = logged_ms if at_ms == UNKNOWN else min(at_ms, logged_ms)
+    _meet(row, told)
     late = at_ms != UNKNOWN and at_ms < row.run_start_ms - LATE_MS
     if late:
         row.late_events += 1
     elif event.type == "answered":
         _hear(row, told)
-    elif event.type == "completed" and event.segment is not None:
+    if event.type == "completed" and event.segment is not None:
         row.mark(hash32(event.segment), COMPLETED)
-        told.passed = event.segment in told.course.by_id
+        told.passed = event.segment in told.course.by_id and not late
     if not late:
         if event.segment is not None and event.type in HAPPENS_IN_SEGMENT:
             row.visit(hash32(event.segment))
@@ -123,10 +125,31 @@ def _update(row: Row, told: _Told) -> View:
     if event.type in EVIDENCE_OF:
         told.evidence += chain.add(row, told.course, told.record, told.place, EVIDENCE_OF[event.type], event.segment,
                                    event.decision)  # fmt: skip
-    view = View(row, told.course, told.population, max(at_ms, row.last_at_ms))
-    if not late:
-        told.obeyed = control.obey(view, event)
+    held_out = policy.is_held_out(told.course, told.record.stamp.tenant, event.learner)
+    clock = logged_ms if at_ms == UNKNOWN else UNKNOWN
+    view = View(row, told.course, told.population, max(at_ms, row.last_at_ms), clock, held_out=held_out)
+    told.obeyed = control.refuse_late(event) if late else control.obey(view, event)
     return view
+
+
+def _meet(row: Row, told: _Told) -> None:
+    """Meet a version of the course. What it makes compulsory and the learner has completed is put in evidence; what they
+    have only tested out of, while it was not compulsory, is to be completed."""
+    course, version = told.course, plan_of(told.course).version
+    if row.course == version:
+        return
+    known, row.course = row.course != 0, version
+    for name in course.required:
+        key = hash32(name)
+        state = row.segments.get(key, 0)
+        if key in row.proven or not state & (COMPLETED | WAIVED):
+            continue
+        if not known:  # a row of an older release, which did not keep what is proven
+            row.proven += (key,)
+        elif state & COMPLETED:
+            told.evidence += chain.add(row, course, told.record, told.place, "completed", name)
+        else:
+            row.segments[key] = state & ~WAIVED
 
 
 def _hear(row: Row, told: _Told) -> None:
@@ -173,10 +196,11 @@ def _decide(row: Row, view: View, told: _Told) -> Decision:
     question = _question(view, probing) if probing is not None else None
     row.seq += 1
     name = decision_id(record.key, row.seq)
-    held_out = policy.is_held_out(course, record.stamp.tenant, event.learner)
-    if held_out and told.obeyed is not None:
+    if view.held_out and told.obeyed is not None:
         control.hold_out(told.obeyed, event)
-    choice = policy.choose(view, name, told.obeyed, held_out=held_out, probing=probing)
+    choice = policy.choose(view, name, told.obeyed, probing)
+    if told.obeyed is not None:
+        control.keep_format(told.obeyed, event, row, choice.segment, choice.arm)
     segment = choice.segment.id if choice.segment else None
     told.evidence += chain.add(row, course, record, told.place, "decided", segment, row.seq)
     return Decision(

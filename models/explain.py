@@ -6,6 +6,7 @@ A sentence never claims more than the row holds: counts and skills are the learn
 from __future__ import annotations
 
 from functools import lru_cache
+from math import ceil
 
 from models.control import Obeyed
 from models.entries import SkillState
@@ -19,6 +20,8 @@ from schemas.ids import hash32
 TEMPLATES = {
     "en": {
         "finished": "You have finished everything in this course.",
+        "closed": "Nothing more of this course is open to you now.",
+        "again": "“{title}” once more: what comes after it builds on it.",
         "compulsory": "“{title}” is required for everybody, and now is a good time for it.",
         "requested": "You asked for “{title}”.",
         "authored": "Next in the course as its author arranged it: “{title}”.",
@@ -34,6 +37,8 @@ TEMPLATES = {
         "goal": "it leads to your goal, {skill}.",
         "free": "it fits what you have done so far.",
         "ahead": "“{other}” was ahead; others are tried now and then, and chance took this one.",
+        "level": "“{other}” was worth as much, and chance took this one.",
+        "second": "“{other}” is next in line; it would not have come first however short it was.",
         "minutes": "“{other}” would have come first if it took {needed} minutes in place of {minutes}.",
         "compulsory_reason": "“{title}” is required for everybody, so it stays on your list.",
         "testable_reason": "“{title}” is required for everybody; if you know it, say so and answer questions on it.",
@@ -44,6 +49,8 @@ TEMPLATES = {
         "gone_reason": "This is not in the course any more.",
         "nothing_yet_reason": "There is nothing yet to say this of.",
         "no_such_format_reason": "This course has no such format.",
+        "none_left_reason": "There is nothing left for you in this format now; this comes in another.",
+        "late_reason": "This is from before you began the course, and came too late to be followed.",
         "no_such_skill_reason": "This course teaches no such skill.",
         "holdout_reason": "You are among the few who get the author's order; this is kept, and changes nothing now.",
         "honoured": "Done as you asked.",
@@ -51,6 +58,8 @@ TEMPLATES = {
     },
     "de": {
         "finished": "Sie haben alles in diesem Kurs abgeschlossen.",
+        "closed": "Mehr von diesem Kurs steht Ihnen jetzt nicht offen.",
+        "again": "„{title}“ noch einmal: was danach kommt, baut darauf auf.",
         "compulsory": "„{title}“ ist für alle verpflichtend; jetzt passt es gut.",
         "requested": "Sie haben „{title}“ gewählt.",
         "authored": "Als Nächstes, wie im Kurs vorgesehen: „{title}“.",
@@ -66,6 +75,8 @@ TEMPLATES = {
         "goal": "es führt zu Ihrem Ziel, {skill}.",
         "free": "es passt zu dem, was Sie bisher gemacht haben.",
         "ahead": "„{other}“ lag vorn; ab und zu kommt anderes an die Reihe, und der Zufall wählte dies.",
+        "level": "„{other}“ war ebenso viel wert, und der Zufall wählte dies.",
+        "second": "„{other}“ ist das nächste; kürzer wäre es auch nicht zuerst gekommen.",
         "minutes": "„{other}“ wäre zuerst gekommen, wenn es {needed} statt {minutes} Minuten dauerte.",
         "compulsory_reason": "„{title}“ ist für alle verpflichtend und bleibt auf Ihrer Liste.",
         "testable_reason": "„{title}“ ist für alle verpflichtend; wer es kann, sagt es und beantwortet Fragen dazu.",
@@ -76,6 +87,8 @@ TEMPLATES = {
         "gone_reason": "Das gibt es in diesem Kurs nicht mehr.",
         "nothing_yet_reason": "Es gibt noch nichts, wofür das gelten könnte.",
         "no_such_format_reason": "Dieses Format gibt es im Kurs nicht.",
+        "none_left_reason": "In diesem Format ist jetzt nichts mehr für Sie da; dies kommt in einem anderen.",
+        "late_reason": "Dies ist aus der Zeit vor Ihrem Beginn und kam zu spät, um noch zu gelten.",
         "no_such_skill_reason": "Diese Fertigkeit kommt im Kurs nicht vor.",
         "holdout_reason": "Für Sie gilt die Reihenfolge des Kurses; dies ist gemerkt, ändert aber nichts.",
         "honoured": "Wie gewünscht.",
@@ -89,8 +102,9 @@ def sentence(view: View, choice: Choice, question: Question | None = None) -> st
     """Why this segment, in the course's language (English where we have no templates for it)."""
     words = _words(view.course.language)
     if choice.segment is None:
-        return words["finished"]
-    kind = "fallback" if choice.fallback else choice.arm
+        return words["closed" if choice.unfinished else "finished"]
+    again = choice.fallback and finished(view.row.segments.get(hash32(choice.segment.id), 0))
+    kind = "again" if again else "fallback" if choice.fallback else choice.arm
     return words[kind].format(
         title=_title(choice.segment),
         evidence=_evidence(view, choice.segment, words) if kind in ("best", "explore") else "",
@@ -107,6 +121,8 @@ def reply(view: View, obeyed: Obeyed | None) -> Reply | None:
     kind = f"{obeyed.reason}_reason" if obeyed.reason else "waived" if obeyed.waived is not None else "honoured"
     about = obeyed.waived or obeyed.about
     told = words[kind].format(title=_title(about) if about is not None else "")
+    if obeyed.also:
+        told += " " + words[f"{obeyed.also}_reason"]
     return Reply(obeyed.action, not obeyed.reason, obeyed.reason, told, obeyed.offers)
 
 
@@ -156,9 +172,11 @@ def runner_up(view: View, choice: Choice) -> RunnerUp | None:
     if choice.runner_up is None or choice.best is None:
         return None
     words, other = _words(view.course.language), choice.runner_up.segment
-    if choice.runner_up.value >= choice.best.value:
-        needs = words["ahead"].format(other=_title(other))
+    theirs, ours = choice.runner_up.value, choice.best.value
+    if theirs >= ours:
+        needs = words["ahead" if theirs > ours else "level"].format(other=_title(other))
     else:
-        needed = other.minutes * choice.runner_up.value / choice.best.value
-        needs = words["minutes"].format(other=_title(other), needed=f"{needed:.1f}", minutes=f"{other.minutes:.1f}")
-    return RunnerUp(other.id, choice.runner_up.value, needs)
+        needed = (ceil(10.0 * other.minutes * theirs / ours) - 1) / 10.0  # shorter than what would be worth the same
+        kind = "minutes" if needed > 0.0 else "second"
+        needs = words[kind].format(other=_title(other), needed=f"{needed:.1f}", minutes=f"{other.minutes:.1f}")
+    return RunnerUp(other.id, theirs, needs)

@@ -27,7 +27,7 @@ from models.belief import MOST_TRIES, rise
 from models.mastery import Standing, standing
 from models.plan import Entry, Learned, Plan, learned_of, plan_of
 from models.population import Population
-from models.row import SEEN_MASK, Row
+from models.row import SEEN_MASK, UNKNOWN, Row
 from models.timing import expected_minutes
 from schemas.course import Course, Segment
 
@@ -59,15 +59,34 @@ SURE: Final = 0.01
 
 
 class View:
-    """Everything that choosing needs of one learner at one moment. What it works out, it works out once."""
+    """Everything that choosing needs of one learner at one moment. What it works out, it works out once.
 
-    __slots__ = ("_fits", "_left", "_standing", "_worth", "course", "learned", "now_ms", "plan", "population", "row")
+    `logged_ms`: the moment by the log's clock, where nothing else is told of it. Who is `held_out` gets the authored order.
+    """
 
-    def __init__(self, row: Row, course: Course, population: Population, now_ms: int) -> None:
+    __slots__ = (
+        "_fits",
+        "_left",
+        "_standing",
+        "_worth",
+        "course",
+        "held_out",
+        "learned",
+        "logged_ms",
+        "now_ms",
+        "plan",
+        "population",
+        "row",
+    )
+
+    def __init__(self, row: Row, course: Course, population: Population, now_ms: int, logged_ms: int = UNKNOWN,
+                 *, held_out: bool = False) -> None:  # fmt: skip
         self.row = row
         self.course = course
         self.population = population
         self.now_ms = now_ms
+        self.logged_ms = logged_ms
+        self.held_out = held_out
         self.plan: Plan = plan_of(course)
         self.learned: Learned = learned_of(course, population)
         self._standing: Standing | None = None

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from models.gain import View
 from models.row import COMPLETED, NOT_NOW, SEEN_MASK, SHOWN_SHIFT, SKIPPED, WAIVED
-from schemas.course import Course, Segment
+from schemas.course import Segment
 from schemas.ids import hash32
 
 COOL_DOWN: Final = 1
@@ -22,12 +22,14 @@ DUE_BELOW: Final = 0.9
 
 
 class Open(NamedTuple):
-    """The segments that nothing removes, as a bitmap; those of them that compulsory content waits for; and the first in the
-    authored order that is not finished and may be shown, skipped ones only at the very end."""
+    """The segments that nothing removes, as a bitmap; those of them that compulsory content waits for; the first in the
+    authored order that is not finished and may be shown, what the learner does not want only at the very end; and what is
+    not finished, as a bitmap."""
 
     eligible: int
     waiting: int
     authored: Segment | None
+    unfinished: int
 
 
 def open_segments(view: View) -> Open:
@@ -35,7 +37,7 @@ def open_segments(view: View) -> Open:
     row, plan = view.row, view.plan
     everything, by_key, visits = plan.everything, plan.by_key, row.visits
     rests = len(plan.entries) > COOL_DOWN
-    done = over = skipped = away = 0
+    done = over = unwanted = resting = 0
     unlocked = [0] * len(plan.layers)
     for key, state in row.segments.items():
         entry = by_key.get(key)
@@ -47,14 +49,10 @@ def open_segments(view: View) -> Open:
                 unlocked[number] |= waiting.get(key, 0)
             if entry is not None and not is_due(view, entry.segment, state):
                 over |= bit
-        if state & SKIPPED:
-            skipped |= bit
-        if (
-            state & SKIPPED
-            or (state & NOT_NOW and since < NOT_NOW_FOR)
-            or (state & SEEN_MASK and since < COOL_DOWN and rests)
-        ):
-            away |= bit
+        if state & SKIPPED or (state & NOT_NOW and since < NOT_NOW_FOR):
+            unwanted |= bit
+        if state & SEEN_MASK and since < COOL_DOWN and rests:
+            resting |= bit
     blocked = 0
     for (gated, _), free in zip(plan.layers, unlocked, strict=True):
         blocked |= gated & ~free
@@ -62,11 +60,12 @@ def open_segments(view: View) -> Open:
         if view.mastery(skill) < mastery:
             blocked |= gated
     must = plan.required & ~done
-    if row.format in plan.formats:
-        away |= everything & ~plan.formats[row.format]
-    eligible = everything & ~(over | blocked | away & ~must)
+    if row.format in plan.formats and not view.held_out:
+        unwanted |= everything & ~plan.formats[row.format]
+    eligible = everything & ~(over | blocked | (unwanted | resting) & ~must)
     following = everything & ~(done | blocked)
-    return Open(eligible, eligible & must, plan.first(following & ~(skipped & ~must) or following))
+    wanted = following & ~(unwanted & ~must)
+    return Open(eligible, eligible & must, plan.first(wanted or following), everything & ~done)
 
 
 def removal(view: View, segment: Segment) -> str | None:
@@ -81,7 +80,7 @@ def removal(view: View, segment: Segment) -> str | None:
         return None
     if state & SKIPPED or (state & NOT_NOW and row.visits_since_mark(key) < NOT_NOW_FOR):
         return "learner"
-    if row.format and hash32(segment.format) != row.format and _has_format(view.course, row.format):
+    if row.format in view.plan.formats and hash32(segment.format) != row.format and not view.held_out:
         return "format"
     since = row.visits_since_seen(key)
     if since is not None and since < COOL_DOWN and len(view.course.segments) > COOL_DOWN:
@@ -129,6 +128,18 @@ def ways_to(view: View, segment: Segment, most: int = 3) -> list[str]:
     return found[:most]
 
 
+def way_back(view: View, opened: Open) -> Segment | None:
+    """Where all that is not finished waits for mastery: what is to be gone through again for it, the least seen first."""
+    row, plan = view.row, view.plan
+    closed = [view.course.by_id[entry.segment.id] for entry in plan.entries if entry.bit & opened.unfinished]
+    skills = {need.skill for each in closed for need in each.prerequisites if need.skill is not None
+              and view.mastery(need.skill) < need.mastery}  # fmt: skip
+    teaching = [
+        segment for segment in view.course.segments if skills & set(segment.skills) and prerequisites_met(view, segment)
+    ]
+    return min(teaching, key=lambda segment: row.segments.get(hash32(segment.id), 0) & SEEN_MASK, default=None)
+
+
 def _needed(view: View, segment: Segment) -> list[Segment]:
     """What would help to meet the prerequisites of `segment` that are not met, in the authored order."""
     names = {need.segment for need in segment.prerequisites if need.segment is not None}
@@ -140,7 +151,3 @@ def _needed(view: View, segment: Segment) -> list[Segment]:
         if other.id != segment.id
         and ((other.id in names and not finished(states.get(hash32(other.id), 0))) or skills & set(other.skills))
     ]
-
-
-def _has_format(course: Course, wanted: int) -> bool:
-    return any(hash32(segment.format) == wanted for segment in course.segments)

@@ -59,11 +59,11 @@ class Plan:
     `by_deadline` has what is required, most urgent first. `layers`: the nth prerequisite segment of each segment, as all
     that have one and, by the 32-bit name of the prerequisite, those that wait for it. `masteries`: skill, level and who
     waits for it. By skill: `ahead` weighs what builds on it, `bases` are the skills that it builds on. `rates` and `floors`
-    are by segment; `floors` is None where nobody asks for one.
+    are by segment; `floors` is None where nobody asks for one. `version` is the 32-bit name of the course version.
     """
 
     __slots__ = ("ahead", "bases", "by_deadline", "by_key", "entries", "everything", "floors", "formats", "kept", "layers",
-                 "masteries", "pairs", "rates", "required", "skill_places")  # fmt: skip
+                 "masteries", "pairs", "rates", "required", "skill_places", "version")  # fmt: skip
 
     def __init__(self, course: Course) -> None:
         names = list(dict.fromkeys(_skills(course)))
@@ -80,6 +80,7 @@ class Plan:
         self.everything: int = (1 << len(self.entries)) - 1
         required = [entry for entry in self.entries if entry.segment.id in course.required]
         self.required: int = _bits(required)
+        self.version: int = hash32(course.version)
         self.by_deadline: list[Entry] = sorted(required, key=lambda entry: course.required[entry.segment.id])
         self.formats: dict[int, int] = {
             hash32(form): _bits(entry for entry in self.entries if entry.segment.format == form)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from models.control import Obeyed
 from models.gain import Score, View, score
-from models.mask import Open, open_segments, prerequisites_met
+from models.mask import Open, open_segments, prerequisites_met, way_back
 from models.row import DO_NOT_PERSONALISE
 from schemas.course import Course, Segment
 from schemas.ids import chance_of
@@ -26,11 +26,13 @@ UNIFORM_SHARE: Final = 0.02
 MOST_FLOORS: Final = 0.5
 COMPULSORY_EVERY: Final = 4
 DAY_MS: Final = 86_400_000
-DEADLINE_NEAR_DAYS: Final = 2.0
+SPARE_DAYS: Final = 2.0
+"""How long before a deadline all that is due by it is to be finished."""
 
 
 class Choice(NamedTuple):
-    """What was chosen among what, and how likely that was. `segment` None: there is nothing left to show."""
+    """What was chosen among what, and how likely that was. `segment` None: there is nothing left to show, though perhaps
+    something `unfinished` that is not open."""
 
     segment: Segment | None
     arm: str
@@ -41,10 +43,10 @@ class Choice(NamedTuple):
     runner_up: Score | None
     eligible: int
     next_authored: Segment | None
+    unfinished: bool = False
 
 
-def choose(view: View, decision: str, obeyed: Obeyed | None = None, *, held_out: bool = False,
-           probing: Segment | None = None) -> Choice:  # fmt: skip
+def choose(view: View, decision: str, obeyed: Obeyed | None = None, probing: Segment | None = None) -> Choice:
     """Choose for the decision called `decision`. `obeyed`: what the learner asked for; `probing`: what is tested out of.
 
     Who is held out gets the authored order, with all else as it is for others.
@@ -60,7 +62,7 @@ def choose(view: View, decision: str, obeyed: Obeyed | None = None, *, held_out:
     due = _due_required(view, opened)
     if due is not None:
         return _forced(view, due, "compulsory", opened)
-    if held_out and opened.authored is not None:
+    if view.held_out and opened.authored is not None:
         return _forced(view, opened.authored, "holdout", opened)
     if view.row.flags & DO_NOT_PERSONALISE:
         return _forced(view, opened.authored or _first(view, opened), "authored", opened)
@@ -83,10 +85,10 @@ def _forced(view: View, segment: Segment, arm: str, opened: Open) -> Choice:
 
 
 def _authored(view: View, opened: Open) -> Choice:
-    """Everything is masked: the authored next one, or the end of the course."""
-    segment = opened.authored
+    """Everything is masked: the authored next one, or what opens the way to the rest, or the end of the course."""
+    segment = opened.authored or (way_back(view, opened) if opened.unfinished else None)
     if segment is None:
-        return Choice(None, "finished", 1.0, True, False, None, None, 0, None)
+        return Choice(None, "finished", 1.0, True, False, None, None, 0, None, opened.unfinished != 0)
     return Choice(segment, "authored", 1.0, True, True, score(view, segment), None, 0, segment)
 
 
@@ -97,18 +99,30 @@ def _first(view: View, opened: Open) -> Segment:
 
 
 def _due_required(view: View, opened: Open) -> Segment | None:
-    """The required segment whose turn has come: every COMPULSORY_EVERY visits, near its deadline, or at the end."""
+    """The required segment whose turn has come: every COMPULSORY_EVERY visits, where deadlines ask for it, or at the end."""
     if not opened.waiting:
         return None
     first = next(entry.segment for entry in view.plan.by_deadline if entry.bit & opened.waiting)
     turn = view.row.visits % COMPULSORY_EVERY == COMPULSORY_EVERY - 1
-    return first if turn or opened.waiting == opened.eligible or _deadline_near(view, first) else None
+    return first if turn or opened.waiting == opened.eligible or _is_behind(view, opened) else None
 
 
-def _deadline_near(view: View, segment: Segment) -> bool:
-    if view.row.run_start_ms < 0 or view.now_ms < 0:
-        return False
-    return (view.now_ms - view.row.run_start_ms) / DAY_MS > view.course.required[segment.id] - DEADLINE_NEAR_DAYS
+def _is_behind(view: View, opened: Open) -> bool:
+    """Whether less is finished of what is due by some deadline than there should be by now: all of it SPARE_DAYS before, and
+    as large a share of it as of the time until then."""
+    days, finished = _days(view), 0
+    for number, entry in enumerate(view.plan.by_deadline, 1):
+        finished += not entry.bit & opened.unfinished
+        time: float = view.course.required[entry.segment.id] - SPARE_DAYS
+        if finished < (number if days >= time else int(number * days / time + 0.5)):
+            return True
+    return False
+
+
+def _days(view: View) -> float:
+    """Since the run began; 0 where that is not known."""
+    start, now = view.row.run_start_ms, max(view.now_ms, view.logged_ms)
+    return (now - start) / DAY_MS if start >= 0 and now >= start else 0.0
 
 
 def _explore(view: View, decision: str, opened: Open) -> Choice:

@@ -4,9 +4,10 @@ Comes in as bytes, goes out as bytes. Numbers are rounded only when they are pac
 bytes, so a row kept in memory and a row read from a store behave alike, bit for bit.
 
 Layout (little endian): a header, then counted skills (26 bytes each), items (12) and segments (6), then what few rows have
-(work context, a probe under way), then a CRC-32 of all of it. Ids are 32-bit stable names (`schemas.ids.hash32`), never
-positions in a course version. A reader takes the sizes of header and entries from the row itself and ignores what it does
-not know, so rows of later versions load too; those of earlier formats load with what they have (models.formats).
+(work context, a probe under way, what is proven, what was tested), then a CRC-32 of all of it. Ids are 32-bit stable names
+(`schemas.ids.hash32`), never positions in a course version. A reader takes the sizes of header and entries from the row
+itself and ignores what it does not know, so rows of later versions load too; those of earlier formats load with what they
+have (models.formats).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ UNKNOWN: Final = -1
 _PREFIX: Final = Struct("<BBBBBBHHH")
 _SEGMENT: Final = Struct("<IH")
 _PROBE: Final = Struct("<IBBHB")
+_TESTED: Final = Struct("<IH")
 
 SEEN_MASK: Final = 0x000F
 COMPLETED: Final = 0x0010
@@ -39,6 +41,8 @@ SKIPPED: Final = 0x0040
 NOT_NOW: Final = 0x0080
 ANY_MARK: Final = 0x00F0
 SHOWN_SHIFT: Final = 8
+AGED: Final = 64
+"""Visits after which nothing counts any more that a visit marked."""
 
 DO_NOT_PERSONALISE: Final = 0x01
 
@@ -59,12 +63,17 @@ class Probe:
     items: list[int] = field(default_factory=list)
 
 
+NO_PROBE: Final = Probe(0, 0)
+
+
 @dataclass
 class Row:
     """A learner in a course. Times are milliseconds since the epoch, `UNKNOWN` where none was told.
 
     `offset` is the record of the log that changed the row last; `evidence` counts the row's evidence records, and `head` is
-    the hash of the last.
+    the hash of the last. `course` is the stable name of the course version that it met last, 0 where it is not known.
+    `proven`: segments whose completion or waiver is in evidence. `tested`: at
+    which visit a probe of a segment ended that was not passed.
     """
 
     engine: int = 0
@@ -103,8 +112,11 @@ class Row:
     visits: int = 0
     evidence: int = 0
     head: bytes = bytes(16)
+    course: int = 0
     context: tuple[int, ...] = ()
     probe: Probe | None = None
+    proven: tuple[int, ...] = ()
+    tested: dict[int, int] = field(default_factory=dict)
     skills: Skills = field(default_factory=Skills)
     items: Items = field(default_factory=Items)
     segments: dict[int, int] = field(default_factory=dict)
@@ -123,14 +135,14 @@ class Row:
                 self.tau, self.feedback_choice, min(self.late_events, 255), self.format, self.goal,
                 self.last_segment, self.time_residuals, len(self.time_residuals),
                 self.last_item, self.last_skills, self.last_answer, self.run, self.recent, self.expected_right,
-                self.cycling, self.visits, self.evidence, self.head,
+                self.cycling, self.visits, self.evidence, self.head, self.course,
             ),
         ]  # fmt: skip
         parts.append(self.skills.pack())
         parts.append(self.items.pack())
         parts += starmap(_SEGMENT.pack, self.segments.items())
-        if self.context or self.probe is not None:
-            parts.append(_packed_rest(self.context, self.probe))
+        if self.context or self.probe is not None or self.proven or self.tested:
+            parts.append(_packed_rest(self))
         body = b"".join(parts)
         return body + crc32(body).to_bytes(4, "little")
 
@@ -167,7 +179,7 @@ class Row:
         row.segments = dict(_SEGMENT.iter_unpack(_cut(body[at : at + segments * segment], segment, _SEGMENT.size)))
         at += segments * segment
         if len(body) > at:
-            row.context, row.probe = _unpacked_rest(body[at:])
+            _unpack_rest(row, body[at:])
         return row
 
     def _take_header(self, values: tuple[Any, ...]) -> None:
@@ -186,16 +198,27 @@ class Row:
                 self.cycling, self.visits,
             ) = values[27:35]  # fmt: skip
         if len(values) > 35:
-            self.evidence, self.head = values[35:]
+            self.evidence, self.head = values[35:37]
+        if len(values) > 37:
+            self.course = values[37]
 
     def visit(self, key: int) -> None:
         """Something happened in a segment: going to another one than the last is a visit, counted here and there."""
         state = self.segments.get(key, 0) & 0x00FF
         if key != self.last_segment:
             self.visits = (self.visits + 1) & 0xFFFF
+            if self.visits % AGED == 0:
+                self._forget_marks()
             state = (state & ~SEEN_MASK) | min((state & SEEN_MASK) + 1, SEEN_MASK)
         self.segments[key] = state & ~NOT_NOW | (self.visits & 0xFF) << SHOWN_SHIFT
         self.last_segment = key
+
+    def _forget_marks(self) -> None:
+        """Let "not now" and tests of long ago go, before the counts of visits come round."""
+        for key, state in self.segments.items():
+            if state & NOT_NOW and self.visits_since_mark(key) >= AGED:
+                self.segments[key] = state & ~NOT_NOW
+        self.tested = {key: visit for key, visit in self.tested.items() if (self.visits - visit) & 0xFFFF < AGED}
 
     def mark(self, key: int, flag: int) -> None:
         """Set one of COMPLETED, WAIVED, SKIPPED, NOT_NOW on a segment."""
@@ -216,22 +239,32 @@ class Row:
         return (self.visits - (state >> SHOWN_SHIFT)) & 0xFF if state & SEEN_MASK else None
 
 
-def _packed_rest(context: tuple[int, ...], probe: Probe | None) -> bytes:
-    parts = [bytes([len(context)]), *(key.to_bytes(4, "little") for key in context)]
-    if probe is not None:
-        parts.append(_PROBE.pack(probe.segment, probe.prior, probe.answered, probe.right, len(probe.items)))
-        parts += (key.to_bytes(4, "little") for key in probe.items)
+def _packed_rest(row: Row) -> bytes:
+    probe = row.probe or NO_PROBE
+    parts = [bytes([len(row.context)]), *(key.to_bytes(4, "little") for key in row.context)]
+    parts.append(_PROBE.pack(probe.segment, probe.prior, probe.answered, probe.right, len(probe.items)))
+    parts += (key.to_bytes(4, "little") for key in probe.items)
+    parts.append(len(row.proven).to_bytes(2, "little"))
+    parts += (key.to_bytes(4, "little") for key in row.proven)
+    parts += starmap(_TESTED.pack, row.tested.items())
     return b"".join(parts)
 
 
-def _unpacked_rest(rest: bytes) -> tuple[tuple[int, ...], Probe | None]:
-    after = 1 + 4 * rest[0]
-    context = _keys(rest[1:after])
-    if len(rest) < after + _PROBE.size:
-        return context, None
-    segment, prior, answered, right, asked = _PROBE.unpack_from(rest, after)
-    start = after + _PROBE.size
-    return context, Probe(segment, prior, answered, right, list(_keys(rest[start : start + 4 * asked])))
+def _unpack_rest(row: Row, rest: bytes) -> None:
+    """Up to format 4 it ended after the context where no probe was under way, and after the probe otherwise."""
+    at = 1 + 4 * rest[0]
+    row.context = _keys(rest[1:at])
+    if len(rest) < at + _PROBE.size:
+        return
+    segment, prior, answered, right, asked = _PROBE.unpack_from(rest, at)
+    at += _PROBE.size
+    items = list(_keys(rest[at : at + 4 * asked]))
+    row.probe = Probe(segment, prior, answered, right, items) if segment or items else None
+    at += 4 * asked
+    if len(rest) > at:
+        proven = at + 2 + 4 * int.from_bytes(rest[at : at + 2], "little")
+        row.proven = _keys(rest[at + 2 : proven])
+        row.tested = dict(_TESTED.iter_unpack(rest[proven:]))
 
 
 def _keys(packed: bytes) -> tuple[int, ...]:

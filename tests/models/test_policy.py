@@ -18,7 +18,7 @@ from models.mask import finished, is_required, open_segments, prerequisites_met,
 from models.plan import questions
 from models.policy import UNIFORM_SHARE, Choice, choose, draw, is_held_out, lottery
 from models.population import NEW_ITEM, STEEPNESS, Population
-from models.row import COMPLETED, SKIPPED, Row
+from models.row import COMPLETED, Row
 from schemas.course import Course
 from schemas.ids import hash32
 from schemas.population import PopulationChange
@@ -27,8 +27,8 @@ from tests.factories import course
 COURSE = course()
 
 
-def view(given: Course = COURSE, **fields: Any) -> View:
-    return View(Row(seq=1, **fields), given, Population.empty(), -1)
+def view(given: Course = COURSE, *, held_out: bool = False, **fields: Any) -> View:
+    return View(Row(seq=1, **fields), given, Population.empty(), -1, held_out=held_out)
 
 
 def ability(mastery: float) -> float:
@@ -60,13 +60,13 @@ def test_every_eligible_segment_has_its_share_of_chance() -> None:
 
 
 def test_who_is_held_out_gets_the_authored_order_and_what_is_compulsory() -> None:
-    held = [choose(view(), f"d/{n}", held_out=True) for n in range(50)]
+    held = [choose(view(held_out=True), f"d/{n}") for n in range(50)]
     assert {(choice.segment.id, choice.arm, choice.propensity) for choice in held if choice.segment} == {
         ("a1", "holdout", 1.0)
     }
-    place = view()
+    place = view(held_out=True)
     place.row.visits = 3
-    due = choose(place, "d/1", held_out=True)
+    due = choose(place, "d/1")
     assert due.segment is not None and (due.segment.id, due.arm) == ("b3", "compulsory")
 
 
@@ -176,7 +176,7 @@ def test_the_quick_way_to_what_is_open_agrees_with_the_reasons(
     assert [given.segments[at] for at in place.plan.places(opened.waiting)] == [s for s in free if is_required(place, s)]
     done = {name for name, state in told.items() if finished(state)}
     following = [s for s in given.segments if s.id not in done and prerequisites_met(place, s)]
-    kept = [s for s in following if not told.get(s.id, 0) & SKIPPED or is_required(place, s)]
+    kept = [s for s in following if removal(place, s) in (None, "cool-down")]
     assert opened.authored is next(iter(kept or following), None)
 
 
