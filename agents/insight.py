@@ -3,7 +3,8 @@
 Comes in: interactions in the order of the log, partition by partition, each with the decision that it caused and the row
 before it. Goes out: a report a course. Outcomes are measured with one population, the newest, for everybody. A visit begins
 when something happens in another segment than before; what a free, followed choice was worth is the change of mean mastery
-in the visit that it led to, per hour. Forced choices stay out. Who is held out is known from the names alone.
+in the visit that it led to, per hour. Forced choices stay out. Who is held out is known from the names and the course
+version in which they began; which segments a decision chose among, from the version in which it was made.
 """
 
 from __future__ import annotations
@@ -64,8 +65,10 @@ class _Story:
 class Insight:
     """Collects one course. `see` in the order of the log within each partition; `report` when all was read."""
 
-    def __init__(self, tenant: str, course: Course, population: Population) -> None:
+    def __init__(self, tenant: str, course: Course, population: Population,
+                 versions: Mapping[str, Course] | None = None) -> None:  # fmt: skip
         self._tenant, self._course, self._population = tenant, course, population
+        self._versions = {course.version: course} if versions is None else versions
         self._stories: dict[str, _Story] = {}
         self._segments = {segment.id: SegmentReport(id=segment.id) for segment in course.segments}
         self._shown: dict[str, set[str]] = defaultdict(set)
@@ -80,7 +83,7 @@ class Insight:
         key, event = said.key, said.event
         story = self._stories.get(key)
         if story is None:
-            held = is_held_out(self._course, self._tenant, event.learner)
+            held = is_held_out(self._versions.get(said.stamp.course_version, self._course), self._tenant, event.learner)
             story = self._stories[key] = _Story(held)
         now_ms = int(event.at.timestamp() * 1000) if event.at is not None else said.stamp.logged_ms
         self._pass_time(story, now_ms)
@@ -148,9 +151,11 @@ class Insight:
             told.floor_met &= decision.propensity >= share - 1e-9
 
     def _log(self, key: str, choice: Decision, reward: float) -> None:
-        assert choice.segment is not None
+        made_in = self._versions.get(choice.course_version)
+        if choice.segment is None or made_in is None:
+            return
         eligible = int(choice.eligible, 16)
-        names = [segment.id for place, segment in enumerate(self._course.segments) if eligible >> place & 1]
+        names = [segment.id for place, segment in enumerate(made_in.segments) if eligible >> place & 1]
         best = choice.segment if choice.arm == "best" or choice.runner_up is None else choice.runner_up.segment
         targets = {
             "authored": float(choice.segment == choice.next_authored),
@@ -233,9 +238,8 @@ class Insight:
             label = labels.get(RowId.parse(key).learner)
             if label is not None and story.decisions:
                 groups[label].append(story)
-        everybody = [story for group in groups.values() for story in group]
         return {
-            label: _beside(group, [story for story in everybody if all(story is not each for each in group)])
+            label: _beside(group, [story for other, others in groups.items() if other != label for story in others])
             for label, group in sorted(groups.items())
         }
 

@@ -6,15 +6,17 @@ be reached, and nothing but completion of segments may stand before compulsory c
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from models import probe
+from models.explain import TEMPLATES
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
-FEWEST_QUESTIONS = 3
-"""That a probe asks before it may pass."""
+MOST_MASTERY = 0.9
+"""Mastery beyond this is hardly ever believed of anybody (models.belief): nothing is to wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ def check(course: Course) -> list[Finding]:
         *_ids(course),
         *_references(course),
         *_circles(course),
+        *_closed(course),
         *_compulsory(course),
         *_content(course),
     ]
@@ -113,6 +116,37 @@ def _circle(edges: dict[str, list[str]]) -> list[str]:
     return []
 
 
+def _closed(course: Course) -> Iterator[Finding]:
+    """Segments that nobody can reach, as what teaches the mastery that they wait for cannot be reached without it."""
+    needs = {segment.id: _needs(course, segment) for segment in course.segments}
+    waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, missing in needs.items():
+        for need in missing:
+            waiting[need].append(name)
+    reached = [name for name, missing in needs.items() if not missing]
+    for name in reached:  # grows on the way
+        for gained in [("segment", name), *(("skill", skill) for skill in course.by_id[name].skills)]:
+            for other in waiting.pop(gained, ()):
+                needs[other].discard(gained)
+                if not needs[other]:
+                    reached.append(other)
+    for name, missing in needs.items():
+        skills = sorted(skill for kind, skill in missing if kind == "skill")
+        if skills:
+            message = f"Nobody comes here: what teaches {', '.join(map(repr, skills))} cannot be reached before."
+            yield Finding(True, f"segments.{name}.prerequisites", message)
+    for segment in course.segments:
+        if any(need.skill is not None and need.mastery > MOST_MASTERY for need in segment.prerequisites):
+            message = f"Mastery above {MOST_MASTERY} is hardly ever reached; ask for at most that."
+            yield Finding(True, f"segments.{segment.id}.prerequisites", message)
+
+
+def _needs(course: Course, segment: Segment) -> set[tuple[str, str]]:
+    """The segments and skills that a segment waits for, as far as the course has them."""
+    segments = {("segment", need.segment) for need in segment.prerequisites if need.segment in course.by_id}
+    return segments | {("skill", need.skill) for need in segment.prerequisites if need.skill is not None}
+
+
 def _compulsory(course: Course) -> Iterator[Finding]:
     """Compulsory content, and all that stands before it, may only wait for completions."""
     waiting = [segment.id for segment in course.segments if segment.compulsory]
@@ -140,21 +174,25 @@ def _content(course: Course) -> Iterator[Finding]:
     if floors > 0.5:
         message = f"All floors together are {floors:.2f}; where they come to more than .5 they are scaled down to it."
         yield Finding(False, "segments", message)
+    if course.language.split("-", maxsplit=1)[0].lower() not in TEMPLATES:
+        message = (
+            f"There are no sentences in {course.language!r} yet; learners read English ({', '.join(TEMPLATES)} are there)."
+        )
+        yield Finding(False, "language", message)
+    asked = Counter(frozenset(item.skills or each.skills) for each in course.segments for item in each.items)
     for segment in course.segments:
         yield from _segment_content(segment)
-        few = FEWEST_QUESTIONS - sum(1 for _ in _questions(course, segment))
-        if segment.test_out and few > 0:
+        few = probe.FEWEST - _questions(segment, asked) if segment.test_out else 0
+        if few > 0:
             message = f"To test out of it takes {few} more question{'s' * (few > 1)} on its skills."
             yield Finding(False, f"segments.{segment.id}.test_out", message)
 
 
-def _questions(course: Course, segment: Segment) -> Iterator[str]:
-    """Items that show nothing but skills of `segment`: what a probe may ask."""
-    for other in course.segments:
-        for item in other.items:
-            skills = set(item.skills or other.skills)
-            if other is segment or (segment.skills and skills <= set(segment.skills)):
-                yield item.id
+def _questions(segment: Segment, asked: Mapping[frozenset[str], int]) -> int:
+    """How many items a probe may ask: those that show nothing but skills of the segment, and its own."""
+    skills = set(segment.skills)
+    own = sum(not skills.issuperset(item.skills) for item in segment.items)
+    return own + sum(count for shown, count in asked.items() if skills and shown <= skills)
 
 
 def _segment_content(segment: Segment) -> Iterator[Finding]:
@@ -163,6 +201,8 @@ def _segment_content(segment: Segment) -> Iterator[Finding]:
         yield Finding(False, f"{where}.title", "Without a title learners see the id.")
     if not segment.skills:
         yield Finding(False, f"{where}.skills", "Without skills the model cannot tell what this segment is good for.")
+    if segment.deadline_days is not None and not segment.compulsory:
+        yield Finding(False, f"{where}.deadline_days", "Only compulsory segments have a deadline.")
     for item in segment.items:
         if item.options and not 0 <= item.answer < len(item.options):
             yield Finding(True, f"{where}.items.{item.id}.answer", f"There is no option number {item.answer}.")

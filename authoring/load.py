@@ -30,7 +30,7 @@ def load_course(path: Path) -> Course:
 def parse_course(text: bytes, name: str) -> Course:
     """A course from the text of a file called `name`."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=_Loader)
         if _nodes(document, {}) > MAX_NODES:
             raise Rejection(Code.TOO_LARGE, f"{name} has more than {MAX_NODES:,} values with its aliases written out.")
     except (yaml.YAMLError, ValueError) as fault:
@@ -38,9 +38,43 @@ def parse_course(text: bytes, name: str) -> Course:
     except RecursionError:
         raise Rejection(Code.TOO_DEEP, f"{name} is nested too deep.") from None
     try:
-        return msgspec.convert(document, Course)
+        course = msgspec.convert(document, Course)
+        msgspec.json.encode(course)
     except msgspec.ValidationError as fault:
-        raise Rejection(Code.INVALID, f"{name}: {fault}.") from None
+        raise Rejection(Code.INVALID, f"{name}: {_in_words(fault)}.") from None
+    except UnicodeEncodeError:
+        raise Rejection(Code.INVALID, f"{name} has half of a character (\\ud800 to \\udfff) in a text.") from None
+    return course
+
+
+def _in_words(fault: msgspec.ValidationError) -> str:
+    """What is wrong, with a hint where YAML has read a number or nothing."""
+    told = str(fault)
+    if told.startswith(("Expected `str`, got `int`", "Expected `str`, got `float`", "Expected `str`, got `bool`")):
+        return f"{told} (put it in quotes)"
+    return told.replace("Expected `object`, got `null`", "Expected a course, got nothing")
+
+
+class _Loader(yaml.SafeLoader):
+    """No name twice in a mapping, and no more merged into one than a file may hold."""
+
+    def __init__(self, stream: bytes) -> None:
+        super().__init__(stream)
+        self._flat: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Called before a mapping is made, and for what is merged into one."""
+        if id(node) in self._flat:
+            return
+        self._flat.add(id(node))
+        own: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in own:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            own.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_NODES:
+            raise Rejection(Code.TOO_LARGE, f"More than {MAX_NODES:,} values are merged into one.")
 
 
 def _nodes(value: object, known: dict[int, float]) -> float:

@@ -31,6 +31,10 @@ class CourseShelf:
         """The version published last."""
         return self._newest.get((tenant, course))
 
+    def versions(self, tenant: str, course: str) -> dict[str, Course]:
+        """All published versions of a course."""
+        return {each.version: each for (owner, name, _), each in self._versions.items() if (owner, name) == (tenant, course)}
+
     def has_segment(self, tenant: str, course: str, segment: str) -> bool:
         """Whether any version of a course has a segment: somebody may still be in one that the newest has no more."""
         return segment in self._segments.get((tenant, course), ())

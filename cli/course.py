@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import typer
-from msgspec import json
+from msgspec import MsgspecError, json
 from rich.console import Console
-from rich.markup import escape
 
 from authoring.check import Finding, check
 from authoring.load import load_course
+from cli.plain import escape
 from schemas.course import Course
 from schemas.errors import Code, Rejection, Unavailable
 
@@ -46,7 +47,7 @@ def publish(course: Course, url: str, key: str) -> None:
     """Publish over HTTP. Raises Rejection or Unavailable."""
     try:
         answer = httpx.put(
-            f"{url}/v1/courses/{course.id}",
+            f"{url.rstrip('/')}/v1/courses/{course.id}",
             content=json.encode(course),
             headers=[(b"Authorization", f"Bearer {key}".encode()), (b"Content-Type", b"application/json")],
             timeout=PUBLISH_SECONDS,
@@ -55,8 +56,21 @@ def publish(course: Course, url: str, key: str) -> None:
         raise Unavailable("gateway", f"{url} does not answer ({fault}); is `segue up` running?") from None
     if answer.status_code >= 500:
         raise Unavailable("gateway", answer.text)
+    if answer.is_redirect:
+        raise Unavailable("gateway", f"{url} sends on to {answer.headers.get('location', '?')}; name that with --url")
+    told = _told(answer)
     if answer.status_code >= 400:
-        raise Rejection(Code.INVALID, json.decode(answer.content).get("detail", answer.text))
+        raise Rejection(Code.INVALID, str(told.get("detail", answer.text)))
+    if told.get("version") != course.version:
+        raise Unavailable("gateway", f"{url} answers, but not as a gateway of Segue does; is it the right address?")
+
+
+def _told(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        told = json.decode(answer.content)
+    except MsgspecError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _print(course: Course, findings: list[Finding], errors: int) -> None:
@@ -67,5 +81,9 @@ def _print(course: Course, findings: list[Finding], errors: int) -> None:
     compulsory = sum(segment.compulsory for segment in course.segments)
     console.print(
         f"{course.id} {course.version}: {len(course.skills)} skills, {len(course.segments)} segments, "
-        f"{compulsory} compulsory; {errors} errors, {len(findings) - errors} warnings."
+        f"{compulsory} compulsory; {_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}."
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import typer
 from msgspec import json, to_builtins
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from agents.books import TopicBooks
 from agents.chain import Finding, Head, Verdict, verify
 from agents.coverage import Line, coverage
 from cli.parts import Shared, shared_parts
+from cli.plain import escape
 from cli.reading import all_rows, everything, reading
 from runtime.settings import Settings
 from schemas import topics

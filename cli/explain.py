@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import typer
 from msgspec import json, to_builtins
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from agents.books import TopicBooks
 from agents.recompute import Recomputed, Stored, find, recompute
 from agents.step import ENGINE
 from cli.parts import Shared, shared_parts
+from cli.plain import escape
 from cli.reading import reading
 from models.belief import shares
 from models.entries import LEVELS, NO_BELIEF

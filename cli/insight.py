@@ -8,7 +8,6 @@ from pathlib import Path
 
 from msgspec import json
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from agents.books import TopicBooks
@@ -17,6 +16,7 @@ from agents.insight import Insight
 from agents.reports import CourseReport
 from cli.insight_page import page, sample
 from cli.parts import Shared, shared_parts
+from cli.plain import escape
 from cli.reading import all_rows, everything, reading
 from runtime.settings import Settings
 from schemas import topics
@@ -32,9 +32,15 @@ MOST_TROUBLE = 20
 def insight(settings: Settings, course: str, cohorts: Path | None, html: Path | None, as_json: bool) -> None:
     """Read log, decisions and rows; print what they tell, and write the page if there is a place for it."""
     labels = _labels(cohorts) if cohorts is not None else {}
+    if html is not None and (html.is_dir() or not html.parent.is_dir()):
+        what = "is a folder" if html.is_dir() else f"cannot be written: there is no folder {html.parent}"
+        raise Misconfigured(f"{html} {what}.")
     reports = asyncio.run(_read(settings, course, labels))
     if html is not None:
-        html.write_text(page(reports), encoding="utf-8")
+        try:
+            html.write_text(page(reports), encoding="utf-8")
+        except OSError as fault:
+            raise Misconfigured(f"{html} cannot be written: {fault.strerror}.") from None
     if as_json:
         print(json.encode({"courses": reports, "html": str(html) if html else None}).decode())
         return
@@ -49,12 +55,14 @@ def insight(settings: Settings, course: str, cohorts: Path | None, html: Path | 
 def _labels(path: Path) -> dict[str, str]:
     """Cohort by learner, from a file with the columns learner and cohort. Raises Misconfigured."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {line["learner"]: line["cohort"] for line in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError) as fault:
-        raise Misconfigured(
-            f"{path}: a file of comma-separated values with the columns learner and cohort ({fault})."
-        ) from None
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.DictReader(file)
+            for name in ("learner", "cohort"):
+                if name not in (lines.fieldnames or ()):
+                    raise Misconfigured(f"{path}: there is no column {name!r}; its first line must name learner and cohort.")
+            return {line["learner"]: line["cohort"] or "" for line in lines}
+    except (OSError, csv.Error, UnicodeDecodeError) as fault:
+        raise Misconfigured(f"{path}: not a file of comma-separated values in UTF-8 ({fault}).") from None
 
 
 async def _read(settings: Settings, course: str, labels: dict[str, str]) -> list[CourseReport]:
@@ -73,17 +81,18 @@ async def _reports(parts: Shared, settings: Settings, wanted: str, labels: dict[
     finally:
         await books.tail.stop()
     async with reading(parts, topics.DECISIONS, topics.INTERACTIONS) as (decisions, log):
-        caused: dict[tuple[int, str], LogRecord] = {}
-        async for partition, record in everything(decisions, settings.partitions):
-            caused.setdefault((partition, decode_decision(record.value).for_event), record)
-        async for partition, record in everything(log, settings.partitions):
+        caused: dict[tuple[str, str], LogRecord] = {}
+        async for _, record in everything(decisions, settings.partitions):
+            decision = decode_decision(record.value)
+            caused.setdefault((decision.id.rpartition("/")[0], decision.for_event), record)
+        async for _, record in everything(log, settings.partitions):
             try:
                 said = decode_interaction(record)
             except Rejection:
                 continue
             collecting = seeing.get(said.event.course)
             if collecting is not None:
-                told = caused.pop((partition, str(said.event.id)), None)
+                told = caused.pop((said.key, str(said.event.id)), None)
                 before = dict(told.headers).get("row") if told is not None else None
                 collecting.see(said, decode_decision(told.value) if told is not None else None, before)
     rows, _ = await all_rows(parts, settings)
@@ -91,7 +100,8 @@ async def _reports(parts: Shared, settings: Settings, wanted: str, labels: dict[
 
 
 def _begin(books: TopicBooks, course: Course) -> Insight:
-    return Insight(DEFAULT_TENANT, course, books.populations.newest(DEFAULT_TENANT, course.id))
+    versions = books.courses.versions(DEFAULT_TENANT, course.id)
+    return Insight(DEFAULT_TENANT, course, books.populations.newest(DEFAULT_TENANT, course.id), versions)
 
 
 def _print(report: CourseReport) -> None:

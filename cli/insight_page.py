@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as _escape
 
 from agents.estimates import Estimate, Value
 from agents.reports import CohortReport, CourseReport
+from cli.plain import plain
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #c9d1d9; --bar: #0b5cad; --soft: #f3f5f8; }
@@ -30,6 +31,11 @@ MEASURES = {
     "delayed_retention": "right after a day without practice",
     "minutes_of_those_who_finished": "minutes of those who finished",
 }
+
+
+def escape(text: str) -> str:
+    """Text as a page may hold it."""
+    return _escape(plain(text))
 
 
 def page(reports: Sequence[CourseReport]) -> str:

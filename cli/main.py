@@ -8,8 +8,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
+from cli.plain import escape
 from runtime.logging import set_up_logging
 from runtime.settings import Settings, load_settings
 from schemas.errors import Misconfigured, Rejection, SegueError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -110,7 +111,7 @@ def make_app(parts: Gateway) -> ASGIApp:
         given = decode_course(await _body(request, MAX_COURSE_BYTES))
         if given.id != course:
             raise Rejection(Code.INVALID, f"The path says course {course!r}, the body {given.id!r}.")
-        errors = [finding for finding in check(given) if finding.error]
+        errors = [finding for finding in await asyncio.to_thread(check, given) if finding.error]
         if errors:
             told = [{"where": f.where, "message": f.message} for f in errors]
             return problem(422, Code.INVALID, "The course has errors; `segue course check` shows them.", told)

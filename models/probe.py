@@ -28,15 +28,20 @@ def questions(course: Course, segment: Segment) -> Sequence[str]:
     known: dict[str, tuple[str, ...]] = course.__dict__.setdefault("_questions", {})
     if segment.id not in known:
         own = [item.id for item in segment.items]
-        others = [
-            item.id
-            for other in course.segments
-            if other.id != segment.id
-            for item in other.items
-            if segment.skills and set(course.skills_of(other.id, item.id)) <= set(segment.skills)
-        ]
+        wanted = set(segment.skills)
+        others = [item for item, skills in _all_questions(course) if wanted and wanted.issuperset(skills)]
         known[segment.id] = tuple(dict.fromkeys([*own, *others]))
     return known[segment.id]
+
+
+def _all_questions(course: Course) -> list[tuple[str, list[str]]]:
+    """Every item and the skills that it shows, in the authored order; worked out once for a course."""
+    known: list[tuple[str, list[str]]] | None = course.__dict__.get("_all_questions")
+    if known is None:
+        known = course.__dict__["_all_questions"] = [
+            (item.id, course.skills_of(segment.id, item.id)) for segment in course.segments for item in segment.items
+        ]
+    return known
 
 
 def can_start(course: Course, segment: Segment) -> bool:

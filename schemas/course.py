@@ -69,8 +69,8 @@ class Segment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     items: list[Item] = field(default_factory=list)
 
 
-CourseId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
-"""Course ids stand in paths: letters, digits and . _ ~ - only."""
+CourseId = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}(?!\n)$")]
+"""Course ids stand in paths: letters, digits and . _ ~ - only, and not dots alone."""
 
 
 class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):

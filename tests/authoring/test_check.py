@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
 
 from authoring.check import check
 from authoring.load import load_course, parse_course
+from schemas.course import Course
 from schemas.errors import Code, Rejection
 from tests.factories import course, course_json
 
@@ -16,8 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "examples" / "personal-data.yaml"
 
 
+def errors_of(given: Course) -> list[str]:
+    return [finding.message for finding in check(given) if finding.error]
+
+
 def errors(**fields: Any) -> list[str]:
-    return [finding.message for finding in check(course(**fields)) if finding.error]
+    return errors_of(course(**fields))
 
 
 def segment(name: str, **fields: Any) -> dict[str, Any]:
@@ -52,6 +58,10 @@ def test_the_course_on_the_page_for_authors_can_be_published() -> None:
         ([segment("x", compulsory=True, prerequisites=[{"skill": "a"}])], "Compulsory content"),
         ([segment("y", prerequisites=[{"skill": "a"}]), segment("x", compulsory=True, prerequisites=[{"segment": "y"}])],
          "Compulsory content"),
+        ([segment("x", prerequisites=[{"skill": "a"}])], "Nobody comes here"),
+        ([segment("x", prerequisites=[{"skill": "b"}]), segment("y", skills={"b": 1.0}, prerequisites=[{"skill": "a"}])],
+         "Nobody comes here"),
+        ([segment("x"), segment("y", prerequisites=[{"skill": "a", "mastery": 0.99}])], "hardly ever"),
         ([segment("x", items=[{"id": "q", "options": ["a", "b"], "answer": 2}])], "no option number 2"),
     ],
 )  # fmt: skip
@@ -111,3 +121,48 @@ def test_advice_on_floors_and_on_testing_out() -> None:
     more = check(course(segments=[segment(f"s{n}", floor=0.2, items=[{"id": f"q{n}"}], test_out=n == 0) for n in range(3)]))
     told = [finding.message for finding in more]
     assert any("All floors together are 0.60" in message for message in told) and not any("question" in m for m in told)
+
+
+def test_a_large_course_is_checked_in_time_that_grows_with_it() -> None:
+    """Whichever way they wait for each other."""
+
+    def seconds(count: int) -> float:
+        chain = [{"id": f"s{n}", "skills": {"a": 1.0}, "prerequisites": [{"segment": f"s{n + 1}"}], "test_out": True,
+                  "items": [{"id": f"i{n}"}]} for n in range(count)]  # fmt: skip
+        given = course(segments=[*chain, {"id": f"s{count}", "skills": {"a": 1.0}}])
+        begin = perf_counter()
+        assert errors_of(given) == []
+        return perf_counter() - begin
+
+    few, many = min(seconds(100) for _ in range(3)), min(seconds(1_600) for _ in range(3))
+    assert many < 64 * few, "16 times as many would take 256 times as long if each looked at all others"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"id: x\nversion: '1'\nversion: '2'\n", "given twice"),
+        (b"id: x\nversion: 1\n", "in quotes"),
+        (b"", "got nothing"),
+        (b'id: x\nversion: "1"\ntitle: "\\ud800"\n', "half of a character"),
+        (b"id: ..\nversion: '1'\n", "id"),
+        (b'id: "x\\n"\nversion: "1"\n', "id"),
+    ],
+)
+def test_what_a_file_cannot_mean_is_said(text: bytes, message: str) -> None:
+    with pytest.raises(Rejection, match=message):
+        parse_course(text, "course.yaml")
+
+
+def test_merge_keys_work_and_cannot_grow_without_end() -> None:
+    merged = parse_course(b"id: x\nversion: '1'\nskills:\n- &a {id: s, title: S}\n- {<<: *a, id: t}\n", "x")
+    assert [(skill.id, skill.title) for skill in merged.skills] == [("s", "S"), ("t", "S")]
+    grown = "".join(f"k{n}: &k{n} {{<<: [{', '.join([f'*k{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
+    with pytest.raises(Rejection, match="merged into one"):
+        parse_course(f"k0: &k0 {{a: 1}}\n{grown}".encode(), "x")
+
+
+def test_advice_names_languages_without_sentences_and_deadlines_of_what_is_not_compulsory() -> None:
+    given = course(language="fr", segments=[segment("x", deadline_days=3)])
+    told = [finding.message for finding in check(given) if not finding.error]
+    assert any("'fr'" in each for each in told) and any("deadline" in each for each in told)
