@@ -29,7 +29,7 @@ def run_demo(settings: Settings, seconds: float, learners: int, seed: int) -> di
     course = msgspec.to_builtins(load_course(SAMPLE))
     console.print(f"[bold]Segue[/bold]: starting store, worker and gateway, then {learners} learners for {seconds:.0f} s …")
     with tempfile.TemporaryDirectory(prefix="segue-demo-") as folder:
-        own = settings.model_copy(update={"data": Path(folder)})
+        own = settings.model_copy(update={"data": Path(folder), "broker": "standalone", "redis_url": ""})
         with running_service(own) as service:
             console.print(f"Up at {service.url}. Course: “{course['title']}”. Decisions as they arrive:\n")
             learning = _learn(service.url, service.key, course, learners, seconds, seed)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from cli.parts import shared_parts
-from cli.process import listen, stop_signal, until_stopped_or_failed
+from cli.process import listen, starting, stop_signal, until_stopped_or_failed
 from delivery.app import Gateway, make_app
 from delivery.auth import DevelopmentKey
 from delivery.hub import Hub
@@ -48,14 +48,15 @@ async def run_gateway(settings: Settings) -> None:
         )
     stop = stop_signal()
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(shared_parts(settings))
-        published = PublishedTopics(parts.shared)
-        await published.tail.start()
-        stack.push_async_callback(published.tail.stop)
-        view = RedisLive(parts.wire, parts.new_wire(), settings.partitions)
-        hub = Hub(view, settings.partitions)
-        await hub.start()
-        stack.push_async_callback(hub.stop)
+        async with starting(stop):
+            parts = await stack.enter_async_context(shared_parts(settings))
+            published = PublishedTopics(parts.shared)
+            stack.push_async_callback(published.tail.stop)
+            await published.tail.start()
+            view = RedisLive(parts.wire, parts.new_wire(), settings.partitions)
+            hub = Hub(view, settings.partitions)
+            stack.push_async_callback(hub.stop)
+            await hub.start()
         ingest = Ingest(parts.ingest, published, settings.partitions, wall_clock)
         receipts = Receipts(ingest)
         telling = asyncio.create_task(receipts.run(), name="receipts")

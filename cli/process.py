@@ -12,14 +12,17 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
 
+from runtime.logging import logger
 from runtime.tasks import cancel_all
 from schemas.errors import Misconfigured
 
+log = logger("segue.process")
 PARENT = "SEGUE_PARENT"
 MANY_FILES = 65_536
 LEFT_SECONDS = 3.0
@@ -52,6 +55,8 @@ async def _alone(main: Coroutine[Any, Any, None]) -> None:
     """Run `main`, then end what tasks libraries left behind: one that loses a cancellation is asked again."""
     try:
         await main
+    except StoppedWhileStartingError:
+        log.info("stopped before it was ready")
     finally:
         left = asyncio.all_tasks() - {asyncio.current_task()}
         try:
@@ -97,6 +102,32 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+class StoppedWhileStartingError(Exception):
+    """The process was told to end before it was ready."""
+
+
+@asynccontextmanager
+async def starting(stop: asyncio.Event) -> AsyncIterator[None]:
+    """What is done in here is given up when `stop` is set, whatever it waits for: StoppedWhileStartingError."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    async def give_up() -> None:
+        await until_stopped(stop)
+        task.cancel()
+
+    watching = asyncio.create_task(give_up())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        task.uncancel()
+        raise StoppedWhileStartingError from None
+    finally:
+        watching.cancel()
 
 
 async def until_stopped(stop: asyncio.Event) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,9 +91,24 @@ def running_service(settings: Settings, workers: int = 1, module: Sequence[str] 
         wait_until_ready(address, supervisor)
         yield Service(address, key, supervisor, started, engine)
     finally:
-        supervisor.stop()
-        if engine is not None:
-            engine.stop()
+        with undisturbed():
+            supervisor.stop()
+            if engine is not None:
+                engine.stop()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Being told to stop again does not keep anybody from stopping."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

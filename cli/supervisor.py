@@ -22,7 +22,9 @@ from schemas.errors import Unavailable
 log = logger("segue.up")
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
-LIVED_SECONDS = 10.0
+MOST_FAILURES = 4
+"""Of one process while the service starts."""
+LIVED_SECONDS = 2.0
 """Who lived that long and died, or was told to stop, does not keep dying."""
 
 
@@ -36,11 +38,13 @@ class Child:
     prelude: Prelude | None = None
     process: Forked | subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    died: float = 0.0
     deaths: int = 0
+    failures: int = 0
 
     def start(self) -> None:
         """Start, or start again."""
-        self.started = time.monotonic()
+        self.started, self.died = time.monotonic(), 0.0
         if not self.module:
             self.process = Forked(self.name, self.environment, self.prelude)
             return
@@ -74,11 +78,13 @@ class Supervisor:
                 continue
             if child.process.poll() is None:
                 continue
-            lived, told = time.monotonic() - child.started, child.process.returncode == 0
-            pause = 0.1 * 2 ** min(0 if told else child.deaths, 7)
-            if lived < pause:
+            now, told = time.monotonic(), child.process.returncode == 0
+            if not child.died:
+                child.died = now
+                child.deaths = 0 if told or now - child.started > LIVED_SECONDS else child.deaths + 1
+                child.failures += not told
+            if now - child.died < 0.1 * (2 ** min(child.deaths, 8) - 1):
                 continue
-            child.deaths = 0 if told or lived > LIVED_SECONDS else child.deaths + 1
             log.warning("process died, starting it again", process=child.name, status=child.process.returncode)
             child.start()
 
@@ -114,7 +120,8 @@ def wait_until_ready(url: str, supervisor: Supervisor) -> None:
             pass
         for child in supervisor.children:
             status = child.process.poll() if child.process else None
-            if status is not None and child.name == "gateway" and status == 2:
-                raise Unavailable("gateway", "it did not start; its message is above")
+            if status == 2 or child.failures >= MOST_FAILURES:
+                raise Unavailable(child.name, "it does not start; its message is above")
+        supervisor.tend()
         time.sleep(0.05)
     raise Unavailable("gateway", f"{url} did not become ready in {START_SECONDS:.0f} s")

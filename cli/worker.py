@@ -15,7 +15,7 @@ from agents.lane import LONGEST_STOP_SECONDS, Lane, stop_lanes
 from agents.wiring import Ports
 from cli.beside import Beside
 from cli.parts import Shared, archive_folder, shared_parts
-from cli.process import stop_signal, until_stopped_or_failed
+from cli.process import starting, stop_signal, until_stopped_or_failed
 from cli.watch import LaneWatch
 from runtime.compiled import form
 from runtime.logging import logger
@@ -40,10 +40,11 @@ async def run_worker(settings: Settings, beside: Beside) -> None:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(beside.close)
-        parts = await stack.enter_async_context(shared_parts(settings))
-        books = TopicBooks(parts.shared)
-        await books.tail.start()
-        stack.push_async_callback(books.tail.stop)
+        async with starting(stop):
+            parts = await stack.enter_async_context(shared_parts(settings))
+            books = TopicBooks(parts.shared)
+            stack.push_async_callback(books.tail.stop)
+            await books.tail.start()
         always = [*books.tail.tasks, asyncio.create_task(beside.watch(), name="beside")]
         stack.push_async_callback(cancel_all, always[-1:])
         watch = LaneWatch(settings.app)
@@ -67,9 +68,10 @@ async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneL
     lanes = [Lane(partition, ports) for partition in everything]
     events = Follower(parts.new_wire(), parts.wire, topics.INTERACTIONS, everything)
     responses = Follower(parts.new_wire(), parts.wire, topics.LEARNING, everything)
-    looks = [await retry(lambda p=p: view.look(p)) for p in everything]  # type: ignore[misc]
+    async with starting(stop):
+        looks = [await retry(lambda p=p: view.look(p)) for p in everything]  # type: ignore[misc]
+        learned = await retry(lambda: responses.positions(CALIBRATE))
     start = {partition: (look.applied if look.applied is not None else -1) + 1 for partition, look in enumerate(looks)}
-    learned = await retry(lambda: responses.positions(CALIBRATE))
     working = [asyncio.create_task(lane.run(), name=f"lane:{lane.partition}") for lane in lanes]
     calibrating = asyncio.create_task(calibrate.run(), name="calibrate")
     feeding = [

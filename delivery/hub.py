@@ -82,6 +82,7 @@ class Hub:
         self._waiting: dict[tuple[int, int], asyncio.Future[LiveEntry]] = {}
         self._recent: OrderedDict[tuple[int, int], LiveEntry] = OrderedDict()
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
         self.live = asyncio.Event()
 
     async def start(self) -> None:
@@ -96,7 +97,8 @@ class Hub:
         return self._tasks
 
     async def stop(self) -> None:
-        """Stop reading and end every subscription."""
+        """Stop reading and end every subscription, and those that come later at once."""
+        self._stopped = True
         await cancel_all(self._tasks)
         for subscribers in self._subscribers.values():
             for subscription in subscribers:
@@ -107,6 +109,8 @@ class Hub:
         for row in rows:
             self._subscribers[row].add(subscription)
         metrics.STREAMS_OPEN.inc()
+        if self._stopped:
+            subscription.close()
 
         def leave() -> None:
             metrics.STREAMS_OPEN.dec()

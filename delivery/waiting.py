@@ -47,6 +47,8 @@ async def decision_for(accepted: Accepted, milliseconds: int, hub: Hub, view: Li
     if entry is not None and entry.seq:
         tail = await view.tail(accepted.partition, accepted.row, entry.seq - 1, 1)
         return tail.bodies[0][1] if tail.bodies and tail.bodies[0][0] == entry.seq else None
+    if entry is not None:  # it was worked on, and none came of it
+        return None
     metrics.FALLBACKS.inc()
     latest = await view.latest(accepted.partition, accepted.row)
     return json.encode(_fallback(accepted, latest, published, now_ms))

@@ -65,6 +65,8 @@ def decode_event(body: bytes) -> tuple[Event, dict[str, Any] | None]:
     except (msgspec.DecodeError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"The event is not valid JSON: {fault}.") from None
     missing = missing_fields(event)
+    if event.type == "preferred" and event.format is event.pace is event.feedback is event.goal is None:
+        missing = ["one of format, pace, feedback, goal"]
     if missing:
         raise Rejection(Code.INVALID, f"An event of type {event.type!r} needs {', '.join(missing)}.")
     return event, extra
@@ -122,7 +124,8 @@ def id_hash(event: Event) -> bytes:
 
 def body_hash(interaction: Interaction) -> bytes:
     """Four bytes that stand for everything the client said, so that a reused id with another body is noticed."""
-    return blake2b(encode_json((interaction.event, interaction.extra)), digest_size=4).digest()
+    extra = mjson.encode(interaction.extra, order="sorted")
+    return blake2b(encode_json((interaction.event, msgspec.Raw(extra))), digest_size=4).digest()
 
 
 def _decode_with_unknown_fields(body: bytes, fault: msgspec.ValidationError) -> tuple[Event, dict[str, Any]]:

@@ -102,7 +102,8 @@ class Client:
                         elif kind == "data":
                             yield Told(json.decode(value), cursor)
             except (aiohttp.ClientError, ConnectionError, TimeoutError):
-                await asyncio.sleep(PAUSE_SECONDS)
+                pass
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _until_taken(self, method: str, path: str, body: bytes | None) -> bytes:
         headers = {"Content-Type": "application/json"}

@@ -11,9 +11,11 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import redis
@@ -61,6 +63,9 @@ def socket_path(data: Path) -> Path:
     name = hashlib.blake2b(str(data.resolve()).encode(), digest_size=8).hexdigest()
     folder = Path(tempfile.gettempdir()) / f"segue-{os.getuid()}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    there = folder.lstat()
+    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid() or there.st_mode & 0o077:
+        raise Misconfigured(f"{folder} is not ours alone; remove it, or choose a data folder with a shorter path.")
     return folder / "valkey.sock"
 
 
@@ -229,13 +234,11 @@ class Engine:
         """Shut down, with everything on disk."""
         self.keeper.stop()
         client, end = redis.Redis.from_url(self.url, socket_timeout=10.0), CLEAN
-        try:
+        with suppress(redis.RedisError, OSError):
             end = CLEAN if client.info("persistence")["aof_last_write_status"] == "ok" else SHORT
+        with suppress(redis.RedisError, OSError):
             client.shutdown(save=False, nosave=True)
-        except (redis.RedisError, OSError):
-            pass
-        finally:
-            client.close()
+        client.close()
         if self.process is not None:
             self.process.wait(timeout=20)
             if self.process.returncode == 0:

@@ -113,11 +113,19 @@ class RedisView:
 
     async def dirty(self, partition: int, applied: int) -> Dirty | None:
         keys = self._keys[partition]
-        found = await self._scripts.run("dirty", [keys.state, keys.rows, keys.ids, keys.dirty], [applied, SLOTS])
-        if found is None:
+        names = [keys.state, keys.rows, keys.ids, keys.dirty]
+        marks = await self._scripts.run("dirty", names, [applied, SLOTS])
+        if marks is None:
             return None
-        rows = {row.decode(): StoredRow(packed, _chunks(chunks)) for row, _, packed, chunks in found}
-        return Dirty(applied, rows, {row.decode(): int(mark) for row, mark, _, _ in found})
+        changed, rows = marks[::2], dict[str, StoredRow]()
+        for start in range(0, len(changed), PIECE_ROWS):
+            part = changed[start : start + PIECE_ROWS]
+            found = await self._scripts.run("dirty", names, [applied, SLOTS, *part])
+            if found is None:
+                return None
+            for row, (packed, chunks) in zip(part, found, strict=True):
+                rows[row.decode()] = StoredRow(packed, _chunks(chunks))
+        return Dirty(applied, rows, {row.decode(): int(mark) for row, mark in zip(changed, marks[1::2], strict=True)})
 
     async def clean(self, partition: int, marks: Mapping[str, int]) -> None:
         listed = list(marks.items())

@@ -8,6 +8,7 @@ object. The same call through redis-py's pool, retries, hooks and stream readers
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
@@ -80,7 +81,10 @@ class Wire:
                 url, protocol=2, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_SECONDS
             )
         except ValueError as fault:
-            raise Misconfigured(f"SEGUE_REDIS_URL {url!r} is no address of a Redis: {fault}.") from None
+            told = re.sub(r"//[^/]*@", "//…@", url)  # whoever reads a log is not to have the password
+            raise Misconfigured(
+                f"SEGUE_REDIS_URL {told!r} is no address of a Redis: {str(fault).replace(url, told)}."
+            ) from None
         self._connection: Any = None
         self._answers: Answers | None = None
         self._connecting = asyncio.Lock()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
@@ -48,6 +49,7 @@ class KafkaWorker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._learning: set[int] = set()
         self._rest_until = 0.0
+        self._folder = TemporaryDirectory(prefix="segue-faust-")  # it makes one for tables, of which there are none
         self.app = self._make_app()
 
     async def start(self) -> None:
@@ -93,6 +95,7 @@ class KafkaWorker:
             self._cluster.app,
             broker=[URL(f"kafka://{server}") for server in self._cluster.servers.split(",")],
             store="memory://",
+            datadir=self._folder.name,
             web_enabled=False,
             topic_allow_declare=False,
             topic_disable_leader=True,
