@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from schemas.codec import in_words
 from schemas.course import Course
 from schemas.errors import Code, Rejection
 
@@ -49,7 +50,7 @@ def parse_course(text: bytes, name: str) -> Course:
 
 def _in_words(fault: msgspec.ValidationError) -> str:
     """What is wrong, with a hint where YAML has read a number or nothing."""
-    told = str(fault)
+    told = in_words(fault, Course)
     if told.startswith(("Expected `str`, got `int`", "Expected `str`, got `float`", "Expected `str`, got `bool`")):
         return f"{told} (put it in quotes)"
     return told.replace("Expected `object`, got `null`", "Expected a course, got nothing")

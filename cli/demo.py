@@ -14,13 +14,15 @@ from rich.table import Table
 from authoring.load import load_course
 from cli.service import running_service, tended
 from runtime.settings import Settings
-from schemas.errors import Code, Rejection
+from schemas.errors import Code, Rejection, Unavailable
 from simulator.client import Client, Refused
 from simulator.cohort import Cohort, CohortTally
 from simulator.scores import percentile, rounded
 
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "personal-data.yaml"
 SHOWN_EVERY_SECONDS = 0.4
+AWAY_SECONDS = 30.0
+"""How long beyond its time a simulation waits for a service that is away."""
 console = Console(soft_wrap=True)
 
 
@@ -57,9 +59,12 @@ async def _learn(url: str, key: str, course: dict[str, Any] | str, learners: int
             else:
                 await client.publish(course)
             cohort = Cohort(client, course, f"simulation-{seed}", seed=seed, pause_seconds=0.35, shown=shown.decision)
-            tally = await cohort.go(learners, seconds)
+            async with asyncio.timeout(seconds + AWAY_SECONDS):
+                tally = await cohort.go(learners, seconds)
         except* Refused as refused:
             raise Rejection(Code.INVALID, str(refused.exceptions[0])) from None
+        except* TimeoutError:
+            raise Unavailable("gateway", f"{url} has not answered for {AWAY_SECONDS:.0f} s") from None
     return tally
 
 

@@ -32,7 +32,7 @@ MOST_LINES = 200
 
 async def verify_evidence(settings: Settings, as_json: bool) -> None:
     """Check every chain against its rows; exit code 1 when something is not as it was written."""
-    async with shared_parts(settings) as parts:
+    async with shared_parts(settings, reading=True) as parts:
         found, corrupt = await _settled(parts, settings)
     wrong = [*found.findings, *found.missing_ends]
     if as_json:
@@ -76,7 +76,7 @@ async def _records(parts: Shared, settings: Settings) -> list[LogRecord]:
 
 async def report_evidence(settings: Settings, course: str, learner: str, as_json: bool, as_csv: bool) -> None:
     """Print who has been shown what of the compulsory content; exit code 1 when its evidence is not as it was written."""
-    async with shared_parts(settings) as parts:
+    async with shared_parts(settings, reading=True) as parts:
         books = TopicBooks(parts.shared)
         await books.tail.start()
         try:

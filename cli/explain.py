@@ -27,7 +27,10 @@ from schemas import topics
 
 async def explain(settings: Settings, name: str, replay: bool, as_json: bool) -> None:
     """Print it; exit code 1 when the recomputed decision differs."""
-    async with shared_parts(settings) as parts, reading(parts, topics.DECISIONS, topics.INTERACTIONS) as (decisions, log):
+    async with (
+        shared_parts(settings, reading=True) as parts,
+        reading(parts, topics.DECISIONS, topics.INTERACTIONS) as (decisions, log),
+    ):
         stored = await find(name, decisions, log, settings.partitions)
         again = await _again(stored, parts) if replay or stored.decision.engine == ENGINE else None
     same = again.outcome.decision == stored.record.value if replay and again is not None else None

@@ -66,7 +66,7 @@ def _labels(path: Path) -> dict[str, str]:
 
 
 async def _read(settings: Settings, course: str, labels: dict[str, str]) -> list[CourseReport]:
-    async with shared_parts(settings) as parts:
+    async with shared_parts(settings, reading=True) as parts:
         return await _reports(parts, settings, course, labels)
 
 

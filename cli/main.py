@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -239,7 +240,10 @@ def report(call: Callable[[], dict[str, Any]]) -> None:
 
 def main() -> None:
     """Entry point of the `segue` script."""
-    app(prog_name="segue")
+    try:
+        app(prog_name="segue")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

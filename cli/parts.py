@@ -58,8 +58,8 @@ def archive_folder(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
-    """Connect what both need. Raises Misconfigured or Unavailable."""
+async def shared_parts(settings: Settings, *, reading: bool = False) -> AsyncIterator[Shared]:
+    """Connect what both need; who is only `reading` makes no topics. Raises Misconfigured or Unavailable."""
     url = redis_url(settings)
     async with AsyncExitStack() as stack:
 
@@ -80,7 +80,7 @@ async def shared_parts(settings: Settings) -> AsyncIterator[Shared]:
         from streams.kafka.topics import ensure_topics
 
         cluster = cluster_of(settings)
-        await ensure_topics(cluster)
+        await ensure_topics(cluster, make=not reading)
         producer = KafkaProducer(cluster)
         await producer.start()
         stack.push_async_callback(producer.stop)

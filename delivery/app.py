@@ -74,7 +74,8 @@ def make_app(parts: Gateway) -> ASGIApp:
     def tenant_of(request: Request) -> str:
         tenant = parts.keys.tenant_of(request)
         if tenant is None:
-            raise HTTPException(401, "Send `Authorization: Bearer KEY`; `segue up` prints the key.")
+            wrong = "This is not the key of this service" if request.headers.get("authorization") else "There is no key"
+            raise HTTPException(401, f"{wrong}; send `Authorization: Bearer KEY` with what `segue up` prints at its start.")
         return tenant
 
     async def post_events(request: Request) -> Response:
@@ -130,6 +131,8 @@ def make_app(parts: Gateway) -> ASGIApp:
     @app.get("/v1/courses/{course}/learners/{learner:path}/decision", **openapi.LATEST)
     async def get_decision(request: Request, course: str, learner: str, run: str = DEFAULT_RUN) -> Response:
         tenant = tenant_of(request)
+        if parts.published.newest_course(tenant, course) is None:
+            raise HTTPException(404, f"There is no course {course!r}.")
         row = row_named(tenant, course, run, learner)
         partition = partition_of(tenant, learner, parts.partitions)
         body = await parts.view.latest(partition, row.key)

@@ -16,6 +16,7 @@ DESCRIPTION = (
 )
 _refs, COMPONENTS = schema_components([Event, Decision, Course, Problem], ref_template="#/components/schemas/{name}")
 _event, _decision, _course, _problem = _refs
+COMPONENTS["Event"]["additionalProperties"] = True  # what we do not know is kept with the event, and used by nobody
 _TAKEN = {
     "type": "object",
     "properties": {

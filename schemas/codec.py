@@ -11,8 +11,9 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from msgspec import Struct, msgpack
+from msgspec import inspect as mi
 from msgspec import json as mjson
-from msgspec import msgpack
 
 from schemas.course import Course
 from schemas.decision import Decision, LearningRecord, Reject
@@ -37,6 +38,32 @@ encode_json = mjson.Encoder().encode
 encode_msgpack = msgpack.Encoder().encode
 decode_decision = _decode_decision
 decode_reject = mjson.Decoder(Reject).decode
+
+
+def in_words(fault: msgspec.ValidationError, kind: type[Struct]) -> str:
+    """What is wrong with a field, with what there is to choose from where that is a list."""
+    told = str(fault).replace(" | null`, got", "`, got")
+    path = told.partition("`$.")[2].rstrip("`").split(".")
+    if not told.startswith("Invalid enum value") or not path[0]:
+        return told
+    choices = _choices(kind, path)
+    return f"{told}; there are: {', '.join(choices)}" if choices else told
+
+
+def _choices(kind: Any, path: list[str]) -> list[str]:
+    """What may stand in the field at the end of a path through structs and lists of them."""
+    found = mi.type_info(kind)
+    for name in path:
+        fields = {field.encode_name: field.type for field in found.fields} if isinstance(found, mi.StructType) else {}
+        within = fields.get(name.partition("[")[0])
+        if isinstance(within, mi.UnionType):
+            within = next((each for each in within.types if not isinstance(each, mi.NoneType)), None)
+        if isinstance(within, mi.ListType):
+            within = within.item_type
+        if within is None:
+            return []
+        found = within
+    return [str(value) for value in found.values] if isinstance(found, mi.LiteralType) else []
 
 
 def split_batch(body: bytes) -> tuple[list[bytes], bool]:
@@ -100,7 +127,7 @@ def decode_course(body: bytes) -> Course:
     except RecursionError:
         raise _too_deep() from None
     except msgspec.ValidationError as fault:
-        raise Rejection(Code.INVALID, f"{fault}.") from None
+        raise Rejection(Code.INVALID, f"{in_words(fault, Course)}.") from None
     except (msgspec.DecodeError, UnicodeError) as fault:
         raise Rejection(Code.MALFORMED, f"The course is not valid JSON: {fault}.") from None
 
@@ -145,7 +172,7 @@ def _decode_with_unknown_fields(body: bytes, fault: msgspec.ValidationError) -> 
         )
     extra = {name: value for name, value in document.items() if name not in _event_fields}
     if not extra:
-        raise Rejection(Code.INVALID, f"{fault}.")
+        raise Rejection(Code.INVALID, f"{in_words(fault, Event)}.")
     if depth_of(extra) >= MAX_DEPTH:
         raise _too_deep()
     known = {name: value for name, value in document.items() if name in _event_fields}

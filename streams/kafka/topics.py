@@ -31,14 +31,19 @@ CONFIG: dict[str, dict[str, str]] = {
 }
 
 
-async def ensure_topics(cluster: Cluster) -> None:
-    """Create what is missing. Raises Misconfigured for another partition count, Unavailable without a broker."""
+async def ensure_topics(cluster: Cluster, *, make: bool = True) -> None:
+    """Create what is missing. Raises Misconfigured for another partition count, or for what is missing and not to be made,
+    Unavailable without a broker."""
     admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **WAITS)
     try:
         await admin.start()
         there = set(await admin.list_topics())
         wanted = dict.fromkeys(topics.PARTITIONED, cluster.partitions) | dict.fromkeys(topics.SHARED, 1)
         missing = [name for name in wanted if cluster.topic(name) not in there]
+        if missing and not make:
+            raise Misconfigured(
+                f"There is no topic {cluster.topic(missing[0])!r}; check SEGUE_TOPIC_PREFIX and SEGUE_KAFKA."
+            )
         if missing:
             await _create(admin, cluster, {name: wanted[name] for name in missing})
         await _check(admin, cluster, {name: count for name, count in wanted.items() if name not in missing})
