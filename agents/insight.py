@@ -74,7 +74,7 @@ class Insight:
         self._shown: dict[str, set[str]] = defaultdict(set)
         self._stars: dict[str, list[int]] = defaultdict(list)
         self._arms: Counter[str] = Counter()
-        self._logged: list[Logged] = []
+        self.logged: list[Logged] = []
 
     def see(self, said: Interaction, decision: Decision | None, before: bytes | None) -> None:
         """Take one interaction, with the decision that it caused and the row before it."""
@@ -163,7 +163,7 @@ class Insight:
             "greedy": float(choice.segment == best),
         }
         models = {"authored": [choice.next_authored] if choice.next_authored else [], "uniform": names, "greedy": [best]}
-        self._logged.append(Logged(key, choice.segment, choice.propensity, reward, targets, models))
+        self.logged.append(Logged(key, choice.segment, choice.propensity, reward, targets, models))
 
     def _masteries(self, row: Row) -> list[float]:
         """By prediction: beliefs assume that practice teaches, and what is to be shown must not be assumed."""
@@ -177,7 +177,7 @@ class Insight:
         for key, row in mine.items():
             self._end(self._stories[key], row)
         uplift = self._uplift()
-        values = values_of(self._logged, ALTERNATIVES) if self._logged else {}
+        values = values_of(self.logged, ALTERNATIVES) if self.logged else {}
         return CourseReport(
             course=self._course.id,
             learners=len(self._stories),
@@ -190,7 +190,7 @@ class Insight:
             summary=_summary(uplift["mastery_per_hour"]),
             false_skips=_false_skips(list(self._stories.values())),
             values=values,
-            followed=len(self._logged),
+            followed=len(self.logged),
             cohorts=self._cohorts(cohorts),
             trouble=self._trouble(mine),
         )

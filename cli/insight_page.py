@@ -19,9 +19,12 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 table { border-collapse: collapse; margin: .8rem 0 1.6rem; width: 100%; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem .25rem 0; text-align: left; vertical-align: top; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
-svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
-.scroll { overflow-x: auto; }
+th[scope=row] { font-weight: 400; }
+.n { text-align: right; font-variant-numeric: tabular-nums; }
+.n + :not(.n) { padding-left: 1rem; }
+svg { width: 100%; min-width: 44rem; height: auto; } svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
+.scroll { overflow-x: auto; } .scroll:focus-visible { outline: .2rem solid var(--bar); }
+figure { margin: 1rem 0; }
 """
 WIDTH, ROW, LABEL = 760, 30, 230
 MEASURES = {
@@ -71,6 +74,12 @@ def _effect(report: CourseReport) -> Iterable[str]:
     ]
     heads = ("policy", "IPS", "SNIPS", "doubly robust", "effective sample")
     yield _table("What other policies would have been worth, from logged propensities", heads, estimates)
+    if estimates:
+        yield (
+            "<p>Each estimate answers: had another policy chosen, how many points of mastery (of 100) an hour would there "
+            "have been? IPS weighs what was seen by how likely that policy was to do it, SNIPS shares the weights out to 1, "
+            "doubly robust adds a model of what each segment brings. The effective sample: how many choices speak.</p>"
+        )
 
 
 def _segments(report: CourseReport) -> Iterable[str]:
@@ -95,7 +104,7 @@ def _people(report: CourseReport) -> Iterable[str]:
             each.learner,
             each.run,
             each.state.replace("_", " "),
-            ", ".join(f"{name} {value:.2f}" for name, value in each.evidence.items()),
+            ", ".join(f"{name.replace(':', ' ')} {value:.3g}" for name, value in each.evidence.items()),
         )
         for each in report.trouble
     ]
@@ -107,18 +116,28 @@ def _cohort(each: CohortReport) -> tuple[object, ...]:
     return (each.learners, *told, ", ".join(each.alarms) or "none")
 
 
-def _table(caption: str, heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    rows = "".join("<tr>" + "".join(_cell(value) for value in line) + "</tr>" for line in lines)
-    if not rows:
+def _table(caption: str, heads: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    if not lines:
         return ""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    return (f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>")  # fmt: skip
+    rows = "".join(
+        f'<tr><th scope="row">{escape(str(first))}</th>{"".join(map(_cell, others))}</tr>' for first, *others in lines
+    )
+    head = "".join(f'<th scope="col"{_kind(value)}>{escape(name)}</th>' for name, value in zip(heads, lines[0], strict=True))
+    table = f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return _scrolling(caption, table)
+
+
+def _scrolling(what: str, content: str) -> str:
+    """What may be wider than the screen, within reach of the keyboard."""
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(what)}">{content}</div>'
 
 
 def _cell(value: object) -> str:
-    kind = ' class="n"' if isinstance(value, int | float) else ""
-    return f"<td{kind}>{escape(str(value))}</td>"
+    return f"<td{_kind(value)}>{escape(str(value))}</td>"
+
+
+def _kind(value: object) -> str:
+    return ' class="n"' if isinstance(value, int | float) else ""
 
 
 def _figures(each: Estimate) -> tuple[str, str]:
@@ -171,13 +190,18 @@ def _intervals(title: str, pairs: Sequence[tuple[str, Estimate]]) -> str:
         marks += (f'<text x="0" y="{y + 4}">{escape(_short(name))}</text><line x1="{at(a):.1f}" x2="{at(b):.1f}" y1="{y}" '
                   f'y2="{y}" stroke="var(--bar)" stroke-width="3"/><circle cx="{at(value):.1f}" cy="{y}" r="5" '
                   f'fill="var(--bar)"/>')  # fmt: skip
-    return _figure(title, ROW * len(known), marks)
+    bottom = ROW * len(known)
+    for value, anchor in ((low, "start"), (0.0, "middle"), (high, "end")):
+        if value or not low < 0.0 < high or (at(0.0) - at(low) > ROW and at(high) - at(0.0) > ROW):
+            marks += f'<text x="{at(value):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{value:.3g}</text>'
+    return _figure(title, bottom + ROW, marks)
 
 
 def _figure(title: str, height: int, marks: str) -> str:
     label = f'role="img" aria-label="{escape(title)}; a table has the numbers"'
     caption = f"<figcaption><strong>{escape(title)}</strong></figcaption>"
-    return f'<figure>{caption}<svg viewBox="0 0 {WIDTH} {height}" {label}>{marks}</svg></figure>'
+    chart = f'<svg viewBox="0 0 {WIDTH} {height}" {label}>{marks}</svg>'
+    return f"<figure>{caption}{_scrolling(title, chart)}</figure>"
 
 
 def _short(name: str) -> str:

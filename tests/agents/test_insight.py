@@ -163,9 +163,38 @@ def test_waivers_that_do_not_hold_are_counted() -> None:
     assert report.false_skips.value == 0.75 and report.segments[0].waived == 8
 
 
+def test_a_decision_is_read_by_the_course_version_that_it_was_made_in() -> None:
+    """Not by a newer one, with two segments in front and nobody held out."""
+    new = course(
+        version="2", holdout=0.0, segments=[{"id": name, "skills": {"a": 1.0}} for name in ("n1", "n2", "a0", "a1", "a2")]
+    )
+    old = course(holdout=0.5, segments=[{"id": f"a{n}", "skills": {"a": 1.0}, "repeatable": True} for n in range(3)])
+    collecting = Insight("default", new, Population.empty(), {"1": old, "2": new})
+    held = 0
+    for number in range(40):
+        row, segment, name = None, "a0", f"l{number}"
+        held += is_held_out(old, "default", name)
+        for n in range(8):
+            fields: dict[str, Any] = {
+                "learner": name,
+                "segment": segment,
+                "item": f"i{n}",
+                "at": f"2026-01-02T00:{5 * n:02d}:00Z",
+            }
+            said = interaction(f"{name}/{n}", **fields)
+            outcome = step(row, said, 0, n, old, Population.empty())
+            decision = decode_decision(outcome.decision or b"")
+            collecting.see(said, decision, row)
+            row, segment = outcome.row, decision.segment or segment
+    report = collecting.report({}, {})
+    assert 0 < held == report.held_out
+    assert {name for choice in collecting.logged for name in choice.models["uniform"]} <= {"a0", "a1", "a2"}
+
+
 def test_the_page_is_one_file_without_scripts_and_escapes_what_others_wrote() -> None:
     report = lived(GIVEN, 40)
     told = page([json.decode(json.encode(report).replace(b'"tiny"', b'"<img src=x>"'), type=CourseReport)])
     assert "<script" not in told and "http" not in told and "<img" not in told and "&lt;img" in told
     assert report.summary.split(":")[0] in told and told.count("<svg") >= 2 and told.count("<caption>") >= 4
+    assert told.count('tabindex="0"') == told.count('class="scroll"') and '<th scope="row">' in told
     assert "Nobody has begun" in page([])
