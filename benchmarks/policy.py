@@ -31,6 +31,7 @@ from benchmarks.policy_segue import Segue
 from benchmarks.policy_worlds import MASTERED, WORLDS, Learner, course_of
 from benchmarks.policy_worlds_minds import MINDS
 from benchmarks.policy_worlds_practice import PRACTICE
+from benchmarks.policy_worlds_schooling import SCHOOLING
 from benchmarks.policy_worlds_states import STATES
 from benchmarks.policy_worlds_teaching import TEACHING
 from models.policy import COMPULSORY_EVERY, UNIFORM_SHARE
@@ -44,7 +45,7 @@ COURSES, QUICK_COURSES = 3, 1
 ROUNDS = 2_000
 EVERYWHERE: dict[str, tuple[Callable[[int], Course], type[Learner]]] = {
     **{name: (course_of, learner) for name, learner in WORLDS.items()}, **PRACTICE, **STATES,
-    **TEACHING, **MINDS,
+    **TEACHING, **MINDS, **SCHOOLING,
 }  # fmt: skip
 """Worlds by name: the course of a seed, and its learners."""
 
