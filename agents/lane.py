@@ -120,6 +120,7 @@ class Lane:
         self._acknowledge()
         share = (self.partition + 1) / self.ports.partitions  # lanes take turns: all at once hold up the broker
         self._checkpoint_due = asyncio.get_running_loop().time() + self.ports.checkpoint_seconds * share
+        self.ports.watcher.stands(self.partition, self.applied)
         self.ports.watcher.state(self.partition, "working")
 
     async def _work(self) -> None:

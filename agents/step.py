@@ -1,7 +1,7 @@
 """The step: (row, record) -> (row', emitted). Pure and deterministic: the same bytes every time, on any worker.
 
-Comes in: the packed row (None: no row yet), one decoded record, the versions of course and population that its stamp
-names, and whether its id was seen before. Goes out: the packed row and what is to be told. No clock, no global chance,
+Comes in: the packed row (None: no row yet), one decoded record, its place in the log, and the versions of course and
+population that its stamp names. Goes out: the packed row and what is to be told. No clock, no global chance,
 no I/O; whoever computes an offset again gets the same decision, so a repeated write is the same write.
 """
 
@@ -38,7 +38,6 @@ HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "
 """What is told of a segment by who is in it; a request for one, or skipping it, is not."""
 
 EVIDENCE_OF: dict[str, Kind] = {"delivered": "delivered", "rendered": "rendered", "completed": "completed"}
-PROBE_ARM = "probe"
 LATE_MS = 24 * 3600 * 1000
 """How long before its run's start an event may have happened and still be obeyed."""
 

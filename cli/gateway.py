@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, contextmanager
 
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cli.parts import shared_parts
 from cli.process import listen, starting, stop_signal, until_stopped_or_failed
@@ -29,23 +30,20 @@ from streams.redis_live import RedisLive
 log = logger("segue.gateway")
 BACKLOG = 1_024
 KEEP_ALIVE_SECONDS = 60
+MOST_HEAD = 64 * 1024
+"""Bytes of a request before its body."""
 STOP_SECONDS = 5
 UNREAD_BYTES = 128 * 1024
 """What the system may hold for a reader who does not read. Left to itself it holds megabytes, a stream."""
 
 UNREAD_SECONDS = 30
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 async def run_gateway(settings: Settings) -> None:
     """Serve until told to stop."""
     if not settings.key:
         raise Misconfigured("Set SEGUE_KEY to the key that clients send; `segue up` makes one.")
-    if settings.host not in LOOPBACK and not settings.behind_loopback:
-        raise Misconfigured(
-            f"A development key is for loopback; SEGUE_HOST={settings.host} would be open to others.\n"
-            "In a container whose port is published on 127.0.0.1 only, set SEGUE_BEHIND_LOOPBACK=true."
-        )
+    settings.refuse_others("A development key is for loopback")
     stop = stop_signal()
     async with AsyncExitStack() as stack:
         async with starting(stop):
@@ -71,6 +69,30 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("ASGI callable returned without completing response")
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, with an end to how long the head of a request may be: whoever sends one has shown no key yet."""
+
+    _heading, _head = True, 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._heading, self._head = True, 0
+
+    def on_headers_complete(self) -> None:
+        self._heading = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes while the head is not whole."""
+        heading = self._heading
+        super().data_received(data)
+        if heading and self._heading:
+            self._head += len(data)
+            if self._head > MOST_HEAD and not self.transport.is_closing():
+                log.warning("a request whose head does not end was cut off", read=self._head)
+                self.transport.close()
+
+
 class _Server(Server):
     """uvicorn without handlers of its own for signals: this process has them."""
 
@@ -91,7 +113,7 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(app: ASGIApp, settings: Settings, stop: asyncio.Event, hub: Hub,
                  tasks: list[asyncio.Task[None]]) -> None:  # fmt: skip
     listening = _listen(settings.host, settings.port)
-    config = Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+    config = Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
                     server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=STOP_SECONDS,
                     backlog=BACKLOG)  # fmt: skip
     logging.getLogger("uvicorn.error").addFilter(_is_news)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from cli.plain import escape
 from runtime.logging import set_up_logging
-from runtime.settings import Settings, load_settings
+from runtime.settings import PARENT, Settings, load_settings, misspelt
 from schemas.errors import Misconfigured, Rejection, SegueError
 
 app = typer.Typer(
@@ -42,6 +43,9 @@ def settings_for(part: str, **given: object) -> Settings:
     except Misconfigured as fault:
         fail(str(fault), 2)
     set_up_logging(part, settings.log_format, settings.log_level)
+    if PARENT not in os.environ:
+        for told in misspelt(os.environ):
+            Console(stderr=True).print(f"[yellow]segue:[/yellow] {escape(told)}", highlight=False, soft_wrap=True)
     return settings
 
 

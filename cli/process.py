@@ -19,11 +19,11 @@ from typing import Any
 import uvloop
 
 from runtime.logging import logger
+from runtime.settings import PARENT
 from runtime.tasks import cancel_all
 from schemas.errors import Misconfigured
 
 log = logger("segue.process")
-PARENT = "SEGUE_PARENT"
 MANY_FILES = 65_536
 LEFT_SECONDS = 3.0
 """What libraries leave running is given this long to end."""

@@ -87,7 +87,7 @@ def running_service(settings: Settings, workers: int = 1, module: Sequence[str] 
         environment = _environment(settings) | {"SEGUE_REDIS_URL": url, "SEGUE_KEY": key, "SEGUE_PORT": str(port)}
         started = [supervisor.add("worker", environment=environment, module=module) for _ in range(workers)]
         supervisor.add("gateway", environment=environment)
-        address = f"http://{settings.host}:{port}"
+        address = f"http://[{settings.host}]:{port}" if ":" in settings.host else f"http://{settings.host}:{port}"
         wait_until_ready(address, supervisor)
         yield Service(address, key, supervisor, started, engine)
     finally:

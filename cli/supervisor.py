@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import httpx
 
 from cli.forked import Forked, Prelude
-from cli.process import PARENT
 from runtime.logging import logger
+from runtime.settings import PARENT
 from schemas.errors import Unavailable
 
 log = logger("segue.up")

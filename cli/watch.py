@@ -52,6 +52,9 @@ class LaneWatch:
             with suppress(KeyError):
                 gauge.remove(*labels)
 
+    def stands(self, partition: int, applied: int) -> None:
+        self._applied[partition] = applied
+
     def moved(self, partition: int, done: Computed, newest_logged_ms: int | None) -> None:
         metrics.APPLIED.labels(partition).inc(done.applied)
         metrics.DUPLICATES.labels(partition).inc(done.duplicates)
@@ -90,6 +93,6 @@ class LaneWatch:
                 if partition not in self._applied:
                     continue  # it left while we asked
                 metrics.OFFSET_LAG.labels(self._group, topics.INTERACTIONS, partition).set(behind)
-                seconds = (wall_clock() - self._newest.get(partition, wall_clock())) / 1000 if behind else 0.0
+                seconds = max(0, wall_clock() - self._newest.get(partition, wall_clock())) / 1000 if behind else 0.0
                 metrics.LAG_SECONDS.labels(partition).set(seconds)
             await asyncio.sleep(0.2 if not self._states else 1.0)

@@ -37,6 +37,7 @@ async def run_worker(settings: Settings, beside: Beside) -> None:
     """Work until told to stop; a bug anywhere ends the process loudly, and the supervisor starts a new one."""
     stop = stop_signal()
     if settings.worker_metrics_port:
+        settings.refuse_others("The metrics page of a worker asks for no key")
         start_http_server(settings.worker_metrics_port, addr=settings.host)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(beside.close)

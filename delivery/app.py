@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from msgspec import json
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authoring.check import check
@@ -185,6 +186,8 @@ def _shortcut(app: ASGIApp, straight: dict[tuple[str, str], Callable[[Request], 
             return unavailable(fault)
         except HTTPException as fault:
             return problem(fault.status_code, "http", str(fault.detail))
+        except ClientDisconnect:  # nobody reads what is answered
+            return Response(status_code=400)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         handle = straight.get((scope["method"], scope["path"])) if scope["type"] == "http" else None

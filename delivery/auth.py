@@ -18,6 +18,6 @@ class DevelopmentKey:
     def tenant_of(self, request: Request) -> str | None:
         """The tenant of the bearer token, or None."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not compare_digest(token.encode(), self._key):
+        if scheme.lower() != "bearer" or not compare_digest(token.encode("latin-1"), self._key):
             return None
         return DEFAULT_TENANT

@@ -48,7 +48,7 @@ async def subscribe(rows: list[RowId], last_event_id: str | None, hub: Hub, view
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if last_event_id:
         metrics.STREAMS_RESUMED.inc()
-        headers["Mercure-Last-Event-ID"] = last_event_id if complete else "gap"
+        headers["Mercure-Last-Event-ID"] = last_event_id if complete and last_event_id.isprintable() else "gap"
     frames = _frames(session, missed, subscription, view, partitions, delivered)
     return Topic(frames, leave, subscription.evict, headers)
 

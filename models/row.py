@@ -39,7 +39,6 @@ COMPLETED: Final = 0x0010
 WAIVED: Final = 0x0020
 SKIPPED: Final = 0x0040
 NOT_NOW: Final = 0x0080
-ANY_MARK: Final = 0x00F0
 SHOWN_SHIFT: Final = 8
 AGED: Final = 64
 """Visits after which nothing counts any more that a visit marked."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
-
-_MS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+from prometheus_client import Counter, Gauge
 
 ACCEPTED = Counter("segue_events_accepted", "Events answered with 202.", ["type"])
 REJECTED = Counter("segue_events_rejected", "Events refused at the edge or by a lane.", ["code", "where"])
@@ -16,7 +14,6 @@ LANE_STATES = Counter("segue_lane_states", "Times that a lane entered a state.",
 HALTED = Gauge("segue_lane_halted", "1 while a partition is halted.", ["partition"])
 OFFSET_LAG = Gauge("kafka_consumergroup_lag", "Records not yet applied.", ["consumergroup", "topic", "partition"])
 LAG_SECONDS = Gauge("segue_lag_seconds", "Now minus the log time of the last applied record.", ["partition"])
-STAGE = Histogram("segue_decision_seconds", "Time spent by stage.", ["stage"], buckets=_MS)
 STREAMS_OPEN = Gauge("segue_streams_open", "Open subscriptions.")
 STREAMS_EVICTED = Counter("segue_streams_evicted", "Subscribers cut off because they did not read.")
 RECEIPTS_LOST = Counter("segue_receipts_lost", "Deliveries of compulsory content that could not be noted for want of room.")

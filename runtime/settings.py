@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +42,32 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(default=10.0, gt=0)
     log_format: Literal["pretty", "json"] = "pretty"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def refuse_others(self, what: str) -> None:
+        """Raises Misconfigured where others than this machine could reach `what`."""
+        if self.host not in LOOPBACK and not self.behind_loopback:
+            raise Misconfigured(
+                f"{what}; SEGUE_HOST={self.host} would be open to others.\n"
+                "In a container whose port is published on 127.0.0.1 only, set SEGUE_BEHIND_LOOPBACK=true."
+            )
+
+
+PARENT = "SEGUE_PARENT"
+"""Which process supervises this one; set by it."""
+OTHERS = (PARENT, "SEGUE_URL", "SEGUE_FAULTS")
+"""What is read elsewhere: by supervised processes, commands that talk to a service, and tests."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def misspelt(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each SEGUE_* variable that nobody reads."""
+    known = [f"SEGUE_{name.upper()}" for name in Settings.model_fields]
+    found = []
+    for name in sorted(environment):
+        if name.upper().startswith("SEGUE_") and name.upper() not in (*known, *OTHERS):
+            near = get_close_matches(name.upper(), known, 1)
+            found.append(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
+    return found
 
 
 def load_settings(**given: object) -> Settings:

@@ -190,6 +190,9 @@ class Notes:
     def state(self, partition: int, name: str, detail: str = "") -> None:
         self.states.append((partition, name, detail))
 
+    def stands(self, partition: int, applied: int) -> None:
+        self.stood = applied
+
     def moved(self, partition: int, done: Computed, newest_logged_ms: int | None) -> None:
         self.done.append(done)
 

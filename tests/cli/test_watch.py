@@ -48,6 +48,21 @@ async def test_the_lag_of_a_partition_that_moved_away_is_told_no_more() -> None:
         await cancel_all(watching)
 
 
+async def test_a_partition_that_has_not_moved_yet_has_a_lag_and_none_is_below_nothing() -> None:
+    watch = LaneWatch("group")
+    watch.state(73, "working")
+    watch.stands(73, 6)
+    watch.state(74, "working")
+    watch.moved(74, Computed(Advance(4, 0, [], [], [])), wall_clock() + 3_600_000)
+    watching = watch.watch(Log(), lambda _: asyncio.sleep(0))  # type: ignore[arg-type]  # only `end` is asked for
+    try:
+        await until(lambda: bool(series("segue_lag_seconds", 74)), 10)
+        assert series("kafka_consumergroup_lag", 73)[0].endswith(" 3.0")
+        assert series("segue_lag_seconds", 74)[0].endswith(" 0.0")
+    finally:
+        await cancel_all(watching)
+
+
 async def test_a_worker_is_heard_of_while_the_log_does_not_answer() -> None:
     watch, beats = LaneWatch("group"), list[str]()
 

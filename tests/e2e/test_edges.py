@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -168,6 +169,28 @@ def test_health_metrics_and_api_description_are_served(place: Running) -> None:
 def test_what_is_no_topic_is_refused(place: Running, topic: str) -> None:
     with http(place) as client:
         assert client.get("/.well-known/mercure", params={"match": topic}).status_code == 422
+
+
+async def test_a_head_without_end_is_cut_off_and_a_client_that_leaves_hurts_nobody(place: Running) -> None:
+    host, port = place.service.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
+    sent = 0
+    with suppress(ConnectionError):
+        async with asyncio.timeout(30):
+            while not reader.at_eof():
+                writer.write(b"X-Long: " + b"a" * 8_000 + b"\r\n")
+                await writer.drain()
+                sent += 8_000
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1), 0.01)
+    assert 64_000 <= sent < 4_000_000, "it goes on reading"
+    _, gone = await asyncio.open_connection(host, int(port))
+    gone.write(f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {place.service.key}\r\n"
+               "Content-Length: 100\r\n\r\n{".encode())  # fmt: skip
+    await gone.drain()
+    gone.close()
+    assert (await asyncio.to_thread(httpx.get, f"{place.service.url}/health/live")).status_code == 200
 
 
 async def test_a_stream_resumes_from_its_cursor_without_gap_or_repetition(place: Running) -> None:
