@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agents.ports import SharedLog
 from delivery.ports import IngestLog
 from runtime.settings import Settings
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Unavailable
 from streams.archive import Archive
 from streams.engine import Engine
 from streams.kafka.names import Cluster
@@ -44,7 +44,10 @@ def redis_url(settings: Settings) -> str:
         return settings.redis_url
     if settings.broker == "kafka":
         raise Misconfigured("With SEGUE_BROKER=kafka set SEGUE_REDIS_URL, for example redis://127.0.0.1:6379/0.")
-    return Engine(settings.data).url
+    engine = Engine(settings.data)
+    if not engine.socket.exists():
+        raise Unavailable("store", f"nothing runs on the folder {settings.data}; `segue up` does, and --data names another")
+    return engine.url
 
 
 def cluster_of(settings: Settings) -> Cluster:

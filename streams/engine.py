@@ -162,7 +162,7 @@ class Engine:
     def _lock_folder(self) -> None:
         """One owner a folder: a second service would write into the first one's store, and shut it down at its end."""
         try:
-            self.data.mkdir(parents=True, exist_ok=True)
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # what learners did is for nobody else to read
             self._lock = (self.data / "lock").open("w")
         except OSError as fault:
             raise Misconfigured(f"{self.data} cannot be used as a data folder: {fault.strerror}.") from None
