@@ -10,9 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from models import probe
-from models.explain import TEMPLATES
-from schemas.course import Course, Segment
+from schemas.course import FEWEST_QUESTIONS, LANGUAGES, Course, Segment
 from schemas.ids import hash32
 
 MOST_MASTERY = 0.9
@@ -174,15 +172,15 @@ def _content(course: Course) -> Iterator[Finding]:
     if floors > 0.5:
         message = f"All floors together are {floors:.2f}; where they come to more than .5 they are scaled down to it."
         yield Finding(False, "segments", message)
-    if course.language.split("-", maxsplit=1)[0].lower() not in TEMPLATES:
+    if course.language.split("-", maxsplit=1)[0].lower() not in LANGUAGES:
         message = (
-            f"There are no sentences in {course.language!r} yet; learners read English ({', '.join(TEMPLATES)} are there)."
+            f"There are no sentences in {course.language!r} yet; learners read English ({', '.join(LANGUAGES)} are there)."
         )
         yield Finding(False, "language", message)
     asked = Counter(frozenset(item.skills or each.skills) for each in course.segments for item in each.items)
     for segment in course.segments:
         yield from _segment_content(segment)
-        few = probe.FEWEST - _questions(segment, asked) if segment.test_out else 0
+        few = FEWEST_QUESTIONS - _questions(segment, asked) if segment.test_out else 0
         if few > 0:
             message = f"To test out of it takes {few} more question{'s' * (few > 1)} on its skills."
             yield Finding(False, f"segments.{segment.id}.test_out", message)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from models.gain import View
 from models.knowledge import predict
 from models.row import UNKNOWN, Probe, Row
-from schemas.course import Course, Segment
+from schemas.course import FEWEST_QUESTIONS, Course, Segment
 from schemas.ids import Hash32, hash32
 
-FEWEST, MOST = 3, 8
+FEWEST, MOST = FEWEST_QUESTIONS, 8
 SLIP, UNMASTERED = 0.1, 0.4
 PASS = 0.95
 LEAST_PRIOR, MOST_PRIOR = 0.2, 0.8

@@ -69,6 +69,11 @@ class Segment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     items: list[Item] = field(default_factory=list)
 
 
+FEWEST_QUESTIONS = 3
+"""That a probe asks before it may pass."""
+LANGUAGES = ("en", "de")
+"""In which learners are told why; courses in others are told in the first."""
+
 CourseId = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}(?!\n)$")]
 """Course ids stand in paths: letters, digits and . _ ~ - only, and not dots alone."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,12 @@ from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from agents.step import step
+from models.explain import TEMPLATES
 from models.population import Population
 from models.probe import LEAST_PRIOR, MOST, MOST_PRIOR, verdict
 from models.row import Probe, Row
 from schemas.codec import decode_decision
-from schemas.course import Course
+from schemas.course import LANGUAGES, Course
 from schemas.decision import Decision
 from schemas.evidence import EvidenceRecord
 from schemas.ids import hash32
@@ -243,6 +245,14 @@ def test_replies_speak_the_language_of_the_course() -> None:
     eva = Learner(replace(probed_course(), language="de-AT"))
     refused = eva.override("skip", "b3")
     assert refused.reply is not None and "verpflichtend" in refused.reply.words
+
+
+def test_every_language_has_every_sentence_with_the_same_places() -> None:
+    assert tuple(TEMPLATES) == LANGUAGES
+    first = TEMPLATES[LANGUAGES[0]]
+    for words in TEMPLATES.values():
+        assert words.keys() == first.keys()
+        assert all(set(re.findall(r"{(\w+)}", words[kind])) == set(re.findall(r"{(\w+)}", first[kind])) for kind in first)
 
 
 def test_what_is_finished_and_repeatable_comes_again_when_its_skill_is_no_longer_mastered() -> None:
