@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.policy_worlds import Answer, Learner
+from models.plan import plan_of
 from schemas.course import Course, Segment
 
 KNOWN = 0.85
@@ -57,14 +58,19 @@ class Anyhow(Policy):
 
 
 class Oracle(Policy):
-    """Greedy with the learner's true state and dynamics: what no policy that must infer them should pass by much."""
+    """Greedy with the learner's true state and dynamics: what no policy that must infer them should pass by much. A skill
+    counts a quarter more for each that builds on it, known or not."""
+
+    def __init__(self, course: Course, seed: int) -> None:
+        super().__init__(course, seed)
+        plan = plan_of(course)
+        self.ahead = {name: 1.0 + 0.25 * len(plan.later[place]) for name, place in plan.skill_places.items()}
 
     def choose(self, learner: Learner) -> str:
         return max(self.course.segments, key=lambda segment: self._worth(learner, segment)).id
 
     def _worth(self, learner: Learner, segment: Segment) -> float:
-        ahead = self.course.downstream
-        gain = sum(learner.gain(skill, segment.id) * (1.0 + 0.25 * ahead.get(skill, 0)) for skill in segment.skills)
+        gain = sum(learner.gain(skill, segment.id) * self.ahead[skill] for skill in segment.skills)
         return gain / learner.expected_minutes(segment.id)
 
 

@@ -9,10 +9,11 @@ Mastery is the probability of answering a typical item of the skill right. How f
 it is what models.belief says of the levels at which the learner may be; slowed, where later tries of a course teach less
 (models.shortfall). Of what was forgotten each try brings back BACK of the rest. Growth: where levels mean anything, who
 knows next to nothing of a skill gains less of it, up to GROWN. Readiness is how far the skills are known that this one
-builds on; ahead counts those that build on it (1 + .25 for each). A segment fits who answers about five in eight of its
-questions right, fewer where beliefs are too high after much practice; who wants to go slower is given easier ones. How deep
-that cuts depends on whether the author's levels mean anything (models.levels). Wanted is what goal and work context ask
-for. Quality is the population's. The factors are those of the policy page of the design.
+builds on; ahead counts those that build on it: 1 + .25 for each, as far as that one is not known yet. A segment fits who
+answers about five in eight of its questions right, fewer where beliefs are too high after much practice; who wants to go
+slower is given easier ones. How deep that cuts depends on whether the author's levels mean anything (models.levels). Wanted
+is what goal and work context ask for. Quality is the population's. The factors are those of the policy page of the design,
+but for what is known ahead (docs/decisions/0034-ahead.md).
 
 All segments of a course are worked out together, skills first; see models.plan.
 """
@@ -25,7 +26,7 @@ from typing import Final, NamedTuple
 from models import belief, shortfall
 from models.belief import MOST_TRIES, rise
 from models.mastery import Standing, standing
-from models.plan import Entry, Learned, Plan, learned_of, plan_of
+from models.plan import DOWNSTREAM, Entry, Learned, Plan, learned_of, plan_of
 from models.population import Population
 from models.row import SEEN_MASK, UNKNOWN, Row
 from models.timing import expected_minutes
@@ -171,7 +172,9 @@ def _left(view: View) -> dict[int, list[float]]:
     known = [_share(mastery) for mastery in view.masteries]
     factors: list[float] = []
     for place, share in enumerate(known):
-        factor, bases = plan.ahead[place], plan.bases[place]
+        bases, factor = plan.bases[place], 1.0
+        for later in plan.later[place]:
+            factor += DOWNSTREAM * (1.0 - known[later])
         if share < GROWN:
             factor *= 1.0 - trust * (1.0 - UNGROWN) * (1.0 - share / GROWN)
         factors.append(factor * _readiness(known, bases) if bases else factor)

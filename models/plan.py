@@ -58,11 +58,12 @@ class Plan:
 
     `by_deadline` has what is required, most urgent first. `layers`: the nth prerequisite segment of each segment, as all
     that have one and, by the 32-bit name of the prerequisite, those that wait for it. `masteries`: skill, level and who
-    waits for it. By skill: `ahead` weighs what builds on it, `bases` are the skills that it builds on. `rates` and `floors`
-    are by segment; `floors` is None where nobody asks for one. `version` is the 32-bit name of the course version.
+    waits for it. By skill: `bases` are the skills that it builds on, `later` those that build on it, directly or not.
+    `rates` and `floors` are by segment; `floors` is None where nobody asks for one. `version` is the 32-bit name of the
+    course version.
     """
 
-    __slots__ = ("ahead", "bases", "by_deadline", "by_key", "entries", "everything", "floors", "formats", "kept", "layers",
+    __slots__ = ("bases", "by_deadline", "by_key", "entries", "everything", "floors", "formats", "kept", "later", "layers",
                  "masteries", "pairs", "rates", "required", "skill_places", "version")  # fmt: skip
 
     def __init__(self, course: Course) -> None:
@@ -89,8 +90,8 @@ class Plan:
         self.layers: list[tuple[int, dict[int, int]]] = _layers(self.entries)
         self.masteries: list[tuple[str, float, int]] = _masteries(self.entries)
         bases = {skill.id: skill.builds_on for skill in course.skills}
-        self.ahead: list[float] = [1.0 + DOWNSTREAM * course.downstream.get(name, 0) for name in names]
         self.bases: list[list[int]] = [[self.skill_places[base] for base in bases.get(name, ())] for name in names]
+        self.later: list[list[int]] = _later(self.bases)
         self.rates: list[float] = [PRIORITY[segment.priority] / segment.minutes for segment in course.segments]
         floors = [segment.floor for segment in course.segments]
         self.floors: list[float] | None = floors if any(floors) else None
@@ -186,6 +187,20 @@ def _skills(course: Course) -> Iterator[str]:
         for item in segment.items:
             yield from item.skills
         yield from (need.skill for need in segment.prerequisites if need.skill is not None)
+
+
+def _later(bases: list[list[int]]) -> list[list[int]]:
+    """For each skill those that build on it, directly or not."""
+    later: list[list[int]] = [[] for _ in bases]
+    for place in range(len(bases)):
+        waiting, found = list(bases[place]), {place}
+        while waiting:
+            base = waiting.pop()
+            if base not in found:
+                found.add(base)
+                later[base].append(place)
+                waiting += bases[base]
+    return later
 
 
 def _layers(entries: Iterable[Entry]) -> list[tuple[int, dict[int, int]]]:

@@ -114,16 +114,6 @@ class Course(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         return {item.id: item.skills for segment in self.segments for item in segment.items if item.skills}
 
     @cached_property
-    def downstream(self) -> dict[str, int]:
-        """For each skill, how many skills build on it, directly or not; skills without any are left out."""
-        needs = {skill.id: skill.builds_on for skill in self.skills}
-        counts: dict[str, int] = {}
-        for skill in self.skills:
-            for base in _closure(skill.builds_on, needs):
-                counts[base] = counts.get(base, 0) + 1
-        return counts
-
-    @cached_property
     def required(self) -> dict[str, float]:
         """Compulsory segments and all that must be completed before them, with the earliest deadline in days."""
         needs = {s.id: [need.segment for need in s.prerequisites if need.segment is not None] for s in self.segments}

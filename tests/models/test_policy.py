@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,8 +120,20 @@ def test_when_everything_is_done_the_course_is_finished() -> None:
     assert (choice.segment, choice.arm) == (None, "finished")
 
 
-def test_skills_that_others_build_on_count_more() -> None:
-    assert COURSE.downstream == {"a": 1}
+def test_skills_that_others_build_on_count_more_as_far_as_those_are_not_known() -> None:
+    """Chains a <- b <- c, and d on its own: as much is believed of a as of d."""
+    skills = [{"id": "a"}, {"id": "b", "builds_on": ["a"]}, {"id": "c", "builds_on": ["b"]}, {"id": "d"}]
+    given = course(skills=skills, segments=[{"id": name, "skills": {name: 1.0}} for name in "abcd"])
+
+    def worth(later: float) -> float:
+        place = view(given)
+        for name in "abcd":
+            state = place.row.skills.touch(hash32(name))
+            state.tries, state.known = 5, start(later if name in "bc" else 0.4)
+        return place.worth[0] / place.worth[3]
+
+    assert worth(0.2) == pytest.approx(1.5) and worth(0.95) == pytest.approx(1.0, abs=0.02)
+    assert 1.0 < worth(0.6) < 1.5
 
 
 def test_what_stands_before_compulsory_content_cannot_be_skipped_for_ever() -> None:
