@@ -8,6 +8,11 @@ from typing import Protocol
 from agents.compute import Computed
 from agents.ports import Books, Checkpoints, DecisionSink, EventLog, LearnerStore
 
+ROOM = 2_048
+"""Records that a lane may have waiting."""
+CALIBRATE_ROOM = 64
+"""The same of calibrate, which gets them by the hundred."""
+
 
 class Watcher(Protocol):
     """Who is told how a lane is doing (metrics, logs)."""

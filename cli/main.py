@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,7 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Event-driven real-time adaptation for learning. Start with [bold]segue up[/bold].",
 )
 course_app = typer.Typer(no_args_is_help=True, help="Check and publish course files.")
 app.add_typer(course_app, name="course")
@@ -65,11 +65,30 @@ def guarded(call: Callable[[], Any]) -> Any:
         fail(str(fault), 1)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(metadata.version("segue"))
+        raise typer.Exit
+
+
+@app.callback()
+def segue(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Event-driven real-time adaptation for learning. Start with [bold]segue up[/bold]."""
+
+
 @app.command(epilog="Example: segue up --port 8765 --data ./segue-data")
 def up(
-    port: Annotated[int | None, typer.Option(help="Where the gateway listens (0: any free port).")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the embedded store.")] = None,
-    durable: Annotated[bool | None, typer.Option(help="Write every event to disk before it is accepted.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Where the gateway listens (0: any free port). SEGUE_PORT, else 8765.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the embedded store. SEGUE_DATA, else segue-data.")] = None,
+    durable: Annotated[
+        bool | None, typer.Option(help="Write every event to disk before it is accepted. SEGUE_DURABLE, else no.")
+    ] = None,
     course: Annotated[Path | None, typer.Option(help="Publish this course file once the service is up.")] = None,
 ) -> None:
     """Start the whole service on this machine: embedded store, worker, gateway. Ctrl-C stops it."""

@@ -12,7 +12,7 @@ from prometheus_client import start_http_server
 from agents.books import TopicBooks
 from agents.calibrate import Calibrate
 from agents.lane import LONGEST_STOP_SECONDS, Lane, stop_lanes
-from agents.wiring import Ports
+from agents.wiring import CALIBRATE_ROOM, ROOM, Ports
 from cli.beside import Beside
 from cli.parts import Shared, archive_folder, shared_parts
 from cli.process import starting, stop_signal, until_stopped_or_failed
@@ -27,8 +27,6 @@ from streams.redis_view import RedisView
 from streams.standalone import Follower, StandaloneLog
 
 log = logger("segue.worker")
-ROOM = 2_048
-CALIBRATE_ROOM = 64
 CALIBRATE = "calibrate"
 CALIBRATE_PAUSE_SECONDS = 0.1
 

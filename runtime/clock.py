@@ -1,12 +1,8 @@
-"""The wall clock, as something that can be handed in. Nothing in the core reads time by itself."""
+"""The wall clock. It is handed to whoever needs it; nothing in the core reads time by itself."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-
-Clock = Callable[[], int]
-"""Milliseconds since the epoch."""
 
 
 def wall_clock() -> int:

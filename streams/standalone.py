@@ -1,7 +1,8 @@
-"""The standalone log: topics as Valkey streams beside the view, entry id = offset + 1, read and written with redis-py.
+"""The standalone log: topics as Valkey streams beside the view, entry id = offset + 1.
 
-`StandaloneLog` is EventLog, Ingest log and SharedLog in one; `follow` hands a topic's partitions to lanes in batches, as
-the Kafka transport does: whatever arrived while the last batch was in flight is the next one.
+`StandaloneLog` is the log of events, for lanes and for ingest; `StandaloneShared` the topics that everybody reads whole.
+`Follower` hands a topic's partitions to lanes in batches, as the Kafka transport does: whatever arrived while the last
+batch was in flight is the next one.
 """
 
 from __future__ import annotations
@@ -169,8 +170,8 @@ class StandaloneShared:
 class Follower:
     """Reads the partitions of a topic from where `start` says and hands out batches; one read for all partitions.
 
-    `room(p)` says whether partition p may be handed more; `acked` (None: the taker keeps its own position) stores how
-    far a group has come.
+    Who takes them says whether there is room for more of a partition. `store_positions` keeps how far a group has come;
+    lanes keep that themselves.
     """
 
     def __init__(self, reader: Wire, wire: Wire, topic: str, partitions: Sequence[int]) -> None:

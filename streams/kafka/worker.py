@@ -20,7 +20,7 @@ from yarl import URL
 from agents.calibrate import Calibrate
 from agents.lane import LONGEST_STOP_SECONDS, Lane, stop_lanes
 from agents.ports import Batch
-from agents.wiring import Ports
+from agents.wiring import CALIBRATE_ROOM, ROOM, Ports
 from runtime.logging import logger
 from runtime.tasks import cancel_all
 from schemas import topics
@@ -30,15 +30,13 @@ from streams.kafka.log import log_record
 from streams.kafka.names import WAITS, Cluster
 from streams.kafka.transport import BatchingTransport, Fetched
 
-ROOM = 2_048
-CALIBRATE_ROOM = 64
 CALIBRATE_REST_SECONDS = 0.2
 """Responses are fetched this much apart, so that they do not break up the fetches that players wait for."""
 log = logger(__name__)
 
 
 class KafkaWorker:
-    """Runs lanes and calibrate under Faust. `run` owns everything until `stop`."""
+    """Runs lanes and calibrate under Faust, from `start` until `stop`."""
 
     def __init__(self, cluster: Cluster, ports: Ports, checkpoints: KafkaCheckpoints, calibrate: Calibrate) -> None:
         self._cluster = cluster

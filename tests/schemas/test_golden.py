@@ -12,7 +12,7 @@ from models.entries import NO_BELIEF
 from models.features import NAMES
 from models.population import NEWNESS, SHORTFALL, SPREAD, STEEPNESS, Population
 from models.population_learner import PopulationLearner
-from models.row import Row
+from models.row import COMPLETED, Row
 from schemas.codec import decode_interaction, decode_learning, encode_interaction, encode_msgpack
 from schemas.decision import Decision, Reject
 from schemas.evidence import decode_evidence, encode_evidence, hash_of
@@ -113,6 +113,16 @@ def test_what_was_learned_before_visits_and_levels_were_counted_is_still_read() 
     assert (version.passes.whole(), version.steepness) == ({}, STEEPNESS)
     assert (version.newness, version.shortfall, version.spread) == (NEWNESS, SHORTFALL, SPREAD)
     assert json.decode((GOLDEN / "4" / "decision.json").read_bytes(), type=Decision).engine == 6
+
+
+def test_what_the_fourth_format_of_rows_held_is_still_read_and_taken_to_be_in_evidence() -> None:
+    row = Row.unpack((GOLDEN / "5" / "row.bin").read_bytes())
+    assert (row.seq, row.course, row.proven, row.tested) == (1, 0, (), {})
+    row.mark(hash32("b3"), COMPLETED)
+    outcome = step(row.pack(), interaction(2, at="2026-01-02T03:05:05Z"), 0, 1, course(), Population.empty())
+    after = Row.unpack(outcome.row)
+    assert (after.course, after.proven, outcome.evidence) == (hash32("1"), (hash32("b3"),), [])
+    assert json.decode((GOLDEN / "5" / "decision.json").read_bytes(), type=Decision).engine == 11
 
 
 if __name__ == "__main__":
