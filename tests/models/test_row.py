@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.entries import MAX_ITEMS, Items, ItemState, Skills, SkillState
-from models.row import COMPLETED, CorruptRow, Row
+from models.row import COMPLETED, CorruptRow, Probe, Row
 from schemas.ids import hash32
 
 floats = st.floats(-100, 100, width=32)
@@ -53,6 +53,11 @@ rows = st.builds(
     skills=skills(),
     items=items(),
     segments=st.dictionaries(u32, u16, max_size=5),
+    course=u32,
+    context=st.lists(u32, max_size=8).map(tuple),
+    probe=st.none() | st.builds(Probe, st.integers(1, 2**32 - 1), u8, u8, u16, st.lists(u32, max_size=8)),
+    proven=st.lists(u32, max_size=5).map(tuple),
+    tested=st.dictionaries(u32, u16, max_size=5),
 )
 
 
