@@ -59,9 +59,12 @@ class Passage:
     def __init__(self, learner: str) -> None:
         self.learner, self.row, self.sent = learner, b"", 0
         self.done: set[str] = set()
+        self.tested: set[str] = set()
+        self.proven: set[str] = set()
         self.last: Decision | None = None
 
     def tell(self, course: Course, **fields: Any) -> None:
+        self.tested -= course.required.keys()  # what was left out before it was compulsory is owed again
         said = interaction(self.sent, learner=self.learner, version=course.version, **fields)
         outcome = step(self.row or None, said, 0, self.sent, course, Population.empty())
         self.row, self.sent = outcome.row, self.sent + 1
@@ -70,18 +73,19 @@ class Passage:
         waived = {each.segment for each in outcome.evidence if each.kind == "waived"}
         assert all(course.by_id[name].test_out for name in waived), "waived what its author does not allow"
         self.done |= waived
+        self.proven |= {each.segment for each in outcome.evidence if each.kind in ("completed", "waived")}
         if outcome.decision is not None:
             self.last = decode_decision(outcome.decision)
             self.judge(course, self.last)
 
     def judge(self, course: Course, decision: Decision) -> None:
         if decision.reply is not None and decision.reply.action == "know" and decision.reply.honoured and not decision.probe:
-            self.done |= {name for name in course.by_id if name not in course.required and self.waived(name)}
+            self.tested |= {name for name in course.by_id if name not in course.required and self.waived(name)}
         if decision.segment is None:
             assert self.owed(course) == set(), "said that all is finished while something compulsory was not"
             return
         needs = {need.segment for need in course.by_id[decision.segment].prerequisites if need.segment}
-        assert needs <= self.done, f"{decision.segment} was served before {needs - self.done}"
+        assert needs <= self.done | self.tested, f"{decision.segment} was served before {needs - self.done - self.tested}"
         assert 0.0 < decision.propensity <= 1.0
 
     def waived(self, name: str) -> bool:
@@ -129,6 +133,8 @@ def follow_to_the_end(passage: Passage, course: Course) -> None:
         else:
             passage.tell(course, type="completed", segment=passage.last.segment, **NOBODY)
     assert passage.owed(course) == set(), f"compulsory and never delivered: {passage.owed(course)}"
+    compulsory = {segment.id for segment in course.segments if segment.compulsory}
+    assert compulsory <= passage.proven, f"delivered and not in evidence: {compulsory - passage.proven}"
 
 
 def test_a_learner_in_a_segment_that_is_gone_goes_on_in_the_new_version() -> None:
