@@ -19,7 +19,8 @@ STATES = ("completed", "waived", "rendered", "delivered", "decided")
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One learner and one compulsory segment. Times are the log's, in milliseconds; null: there is no such evidence."""
+    """One learner and one segment. Times are the log's, in milliseconds; null: there is no such evidence. Not `compulsory`:
+    only what has to be completed before such a segment, or was compulsory in an older version."""
 
     course: str
     run: str
@@ -33,6 +34,7 @@ class Line(Struct, frozen=True, kw_only=True):
     waived: int | None = None
     content: str | None = None
     record: int | None = None
+    compulsory: bool = True
 
 
 def coverage(records: Iterable[EvidenceRecord], learners: Iterable[str], courses: Mapping[str, Course]) -> list[Line]:
@@ -44,16 +46,15 @@ def coverage(records: Iterable[EvidenceRecord], learners: Iterable[str], courses
     found = []
     for key in sorted({*learners, *first}):
         row, told = RowId.parse(key), first.get(key, {})
-        found += [
-            _line(row, segment, told.get(segment, {})) for segment in dict.fromkeys([*owed.get(row.course, []), *told])
-        ]
+        mine = owed.get(row.course, [])
+        found += [_line(row, name, told.get(name, {}), name in mine) for name in dict.fromkeys([*mine, *told])]
     return found
 
 
-def _line(row: RowId, segment: str, kinds: Mapping[str, EvidenceRecord]) -> Line:
+def _line(row: RowId, segment: str, kinds: Mapping[str, EvidenceRecord], compulsory: bool) -> Line:
     state = next((kind for kind in STATES if kind in kinds), "not yet")
     times = {kind: kinds[kind].logged_at for kind in KINDS if kind in kinds}
     rendered = kinds.get("rendered")
     return Line(course=row.course, run=row.run, learner=row.learner, segment=segment, state=state,
                 content=rendered.content if rendered else None,
-                record=kinds[state].number if state in kinds else None, **times)  # fmt: skip
+                record=kinds[state].number if state in kinds else None, compulsory=compulsory, **times)  # fmt: skip

@@ -101,7 +101,7 @@ async def report_evidence(settings: Settings, course: str, learner: str, as_json
     elif as_csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(Line.__struct_fields__)
-        writer.writerows(to_builtins(line).values() for line in lines)
+        writer.writerows(_cells(line) for line in lines)
     else:
         _print_lines(lines)
     if wrong:
@@ -116,6 +116,16 @@ def _readable(records: Iterable[LogRecord]) -> Iterator[EvidenceRecord]:
             yield decode_evidence(each.value)
         except Rejection:  # told of by verify
             continue
+
+
+def _cells(line: Line) -> list[object]:
+    """A line as a spreadsheet reads it: moments in UTC."""
+    return [
+        datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds")
+        if name in KINDS and value is not None
+        else value
+        for name, value in to_builtins(line).items()
+    ]
 
 
 def _print_verdict(found: Verdict, corrupt: list[str]) -> None:
@@ -136,7 +146,8 @@ def _print_lines(lines: list[Line]) -> None:
     for line in lines[:MOST_LINES]:
         learner = line.learner if line.run == "1" else f"{line.learner} (run {line.run})"
         since = getattr(line, line.state) if line.state in KINDS else None
-        table.add_row(line.course, escape(learner), escape(line.segment), line.state, _time(since))
+        segment = escape(line.segment) if line.compulsory else f"{escape(line.segment)} [dim](not compulsory now)[/dim]"
+        table.add_row(line.course, escape(learner), segment, line.state, _time(since))
     console = Console(soft_wrap=True)
     console.print(table)
     if len(lines) > MOST_LINES:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -101,7 +102,8 @@ def the_report_says_so(place: Running) -> None:
     ]
     assert all(line["rendered"] and line["delivered"] and line["decided"] and line["content"] == "c0ffee" for line in lines)
     table = list(csv.DictReader(ran(place, "evidence", "report", "--csv", "--learner", "ana").stdout.splitlines()))
-    assert [line["learner"] for line in table] == ["ana"]
+    assert [(line["learner"], line["compulsory"]) for line in table] == [("ana", "True")]
+    assert datetime.fromisoformat(table[0]["completed"]).tzinfo is not None
     assert "completed" in ran(place, "evidence", "report").stdout
 
 
