@@ -82,6 +82,14 @@ async def test_dirty_rows_are_told_until_they_are_clean(store: LearnerStore) -> 
     assert clean is not None and not clean.rows
 
 
+async def test_many_dirty_rows_are_all_told(store: LearnerStore) -> None:
+    rows = {f"row{n}": StoredRow(b"packed%d" % n, {n % 3: b"c%d" % n}) for n in range(1_000)}
+    told = [RowWrite(key, row.packed or b"", row.chunks) for key, row in rows.items()]
+    assert await store.advance(0, -1, Advance(0, 7, told, [], []))
+    dirty = await store.dirty(0, 0)
+    assert dirty is not None and dict(dirty.rows) == rows and dict(dirty.marks) == dict.fromkeys(rows, 0)
+
+
 async def test_a_replaced_partition_holds_the_given_rows_only(store: LearnerStore) -> None:
     assert await store.advance(0, -1, change(0))
     assert await store.advance(0, 0, change(1, row="gone"))
