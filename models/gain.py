@@ -7,13 +7,13 @@
 
 Mastery is the probability of answering a typical item of the skill right. How far so many questions are expected to raise
 it is what models.belief says of the levels at which the learner may be; slowed, where later tries of a course teach less
-(models.shortfall). Of what was forgotten each try brings back BACK of the rest. Growth: where levels mean anything, who
-knows next to nothing of a skill gains less of it, up to GROWN. Readiness is how far the skills are known that this one
-builds on; ahead counts those that build on it: 1 + .25 for each, as far as that one is not known yet. A segment fits who
-answers about five in eight of its questions right, fewer where beliefs are too high after much practice; who wants to go
-slower is given easier ones. How deep that cuts depends on whether the author's levels mean anything (models.levels). Wanted
-is what goal and work context ask for. Quality is the population's. The factors are those of the policy page of the design,
-but for what is known ahead (docs/decisions/0034-ahead.md).
+(models.shortfall). Of what was forgotten each try brings back BACK of the rest. Growth: where levels mean anything (and
+half so where there is one only), who knows next to nothing of a skill gains less of it, up to GROWN. Readiness is how far
+the skills are known that this one builds on; ahead counts those that build on it: 1 + .25 for each, as far as that one is
+not known yet. A segment fits who answers about five in eight of its questions right, fewer where beliefs are too high after
+much practice; who wants to go slower is given easier ones. How deep that cuts depends on whether the author's levels mean
+anything (models.levels). Wanted is what goal and work context ask for. Quality is the population's. The factors are those
+of the policy page of the design, but for what is known ahead (docs/decisions/0034-ahead.md).
 
 All segments of a course are worked out together, skills first; see models.plan.
 """
@@ -168,7 +168,7 @@ class View:
 
 
 def _left(view: View) -> dict[int, list[float]]:
-    plan, trust = view.plan, view.learned.trust
+    plan, growth = view.plan, view.learned.growth
     known = [_share(mastery) for mastery in view.masteries]
     factors: list[float] = []
     for place, share in enumerate(known):
@@ -176,7 +176,7 @@ def _left(view: View) -> dict[int, list[float]]:
         for later in plan.later[place]:
             factor += DOWNSTREAM * (1.0 - known[later])
         if share < GROWN:
-            factor *= 1.0 - trust * (1.0 - UNGROWN) * (1.0 - share / GROWN)
+            factor *= 1.0 - growth * (1.0 - UNGROWN) * (1.0 - share / GROWN)
         factors.append(factor * _readiness(known, bases) if bases else factor)
     _add_wishes(view, factors)
     beliefs, forgotten, slowing = view.standing.beliefs, view.standing.forgotten, view.learned.slowing

@@ -115,14 +115,16 @@ class Learned:
     """What a version of the population tells of a course: each segment's worth per minute before any learner, how many
     questions going through it asks (`tries`; `counts` has each number once), and the effects of its skills. Worth is the
     author's priority over minutes, times quality: the ratings "time well spent", shrunken. `easier` is by pair of the plan:
-    what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1; `steep` how steep
-    they are, and `middle` is their mean. `slowing` and `harder`: see models.shortfall."""
+    what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1, and `growth` how
+    far who knows nothing gains less; `steep` how steep levels are, and `middle` is their mean. `slowing` and `harder`: see
+    models.shortfall."""
 
-    __slots__ = ("counts", "easier", "effects", "harder", "middle", "rates", "slowing", "steep", "tries", "trust")
+    __slots__ = ("counts", "easier", "effects", "growth", "harder", "middle", "rates", "slowing", "steep", "tries", "trust")
 
     def __init__(self, course: Course, plan: Plan, population: Population) -> None:
         levels = levels_of(course, population)
         self.trust: float = levels.trust
+        self.growth: float = levels.growth
         self.middle: float = levels.middle
         self.steep: float = population.steepness[0]
         self.slowing: float = shortfall.slowing(population.shortfall[0])
