@@ -123,12 +123,15 @@ def test_when_everything_is_done_the_course_is_finished() -> None:
 def test_in_a_course_of_one_level_growth_is_half_believed() -> None:
     levels = levels_of(COURSE, Population.empty())
     assert (levels.trust, levels.growth) == (0.0, 0.5)
-    place = view()
-    for name, mastery in (("a", 0.25), ("b", 0.42)):
-        state = place.row.skills.touch(hash32(name))
-        state.tries, state.known = 5, start(mastery)
-    nothing, some = (place.left[1][place.plan.skill_places[name]] for name in "ab")
-    assert nothing < some
+    believed, taken = view(), view()
+    taken.learned.growth = 0.0
+    try:
+        without = taken.left
+    finally:
+        taken.learned.growth = 0.5
+    assert believed.known("a") < 0.42 and believed.learned is taken.learned
+    for tries, left in believed.left.items():
+        assert 0.5 < left[0] / without[tries][0] < 1.0
 
 
 def test_skills_that_others_build_on_count_more_as_far_as_those_are_not_known() -> None:
