@@ -63,7 +63,8 @@ class _Story:
 
 
 class Insight:
-    """Collects one course. `see` in the order of the log within each partition; `report` when all was read."""
+    """Collects one course. `see` in the order of the log within each partition; `report` when all was read. `logged`: what
+    free choices that were followed were worth."""
 
     def __init__(self, tenant: str, course: Course, population: Population,
                  versions: Mapping[str, Course] | None = None) -> None:  # fmt: skip

@@ -96,6 +96,8 @@ TEMPLATES = {
     },
 }
 TOP_TERMS = 5
+ROUNDING = 1e-6
+"""What comes so near to a tenth of a minute is that tenth."""
 
 
 def sentence(view: View, choice: Choice, question: Question | None = None) -> str:
@@ -176,7 +178,8 @@ def runner_up(view: View, choice: Choice) -> RunnerUp | None:
     if theirs >= ours:
         needs = words["ahead" if theirs > ours else "level"].format(other=_title(other))
     else:
-        needed = (ceil(10.0 * other.minutes * theirs / ours) - 1) / 10.0  # shorter than what would be worth the same
+        as_much = 10.0 * other.minutes * theirs / ours  # tenths of a minute at which it would be worth the same
+        needed = (ceil(as_much - ROUNDING) - 1) / 10.0
         kind = "minutes" if needed > 0.0 else "second"
         needs = words[kind].format(other=_title(other), needed=f"{needed:.1f}", minutes=f"{other.minutes:.1f}")
     return RunnerUp(other.id, theirs, needs)

@@ -131,7 +131,7 @@ def ways_to(view: View, segment: Segment, most: int = 3) -> list[str]:
 def way_back(view: View, opened: Open) -> Segment | None:
     """Where all that is not finished waits for mastery: what is to be gone through again for it, the least seen first."""
     row, plan = view.row, view.plan
-    closed = [view.course.by_id[entry.segment.id] for entry in plan.entries if entry.bit & opened.unfinished]
+    closed = [entry.segment for entry in plan.entries if entry.bit & opened.unfinished]
     skills = {need.skill for each in closed for need in each.prerequisites if need.skill is not None
               and view.mastery(need.skill) < need.mastery}  # fmt: skip
     teaching = [

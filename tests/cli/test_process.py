@@ -43,3 +43,26 @@ def test_a_task_that_never_ends_does_not_keep_a_stopped_process() -> None:
     done = ended(1_000)
     assert (done.returncode, done.stdout.split()) == (1, ["done"])
     assert "these tasks do not end" in done.stderr and "stubborn" in done.stderr
+
+
+WAITING = """
+import asyncio, os, signal
+from cli import process
+
+async def main():
+    stop = process.stop_signal()
+    print("begun", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with process.starting(stop):
+        await asyncio.Event().wait()
+    print("started", flush=True)
+
+process.run(main())
+print("returned", flush=True)
+"""
+
+
+def test_who_is_told_to_stop_while_starting_gives_up_whatever_it_waits_for() -> None:
+    done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert "begun" in done.stdout and "returned" in done.stdout and "started" not in done.stdout.split()

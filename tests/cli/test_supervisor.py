@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from cli.forked import Forked
-from cli.supervisor import Child, Supervisor
+from cli.supervisor import MOST_FAILURES, Child, Supervisor, wait_until_ready
+from schemas.errors import Unavailable
 
 
 def work(said: Path) -> None:
@@ -92,6 +93,31 @@ def test_who_keeps_dying_is_started_ever_more_slowly_and_who_was_told_to_stop_is
         os.kill(good.pid, signal.SIGTERM)
         until(lambda number=number: tended(supervisor) and len(lines(tmp_path / "good")) > number)  # type: ignore[misc]
     assert good.deaths == 0
+
+
+def test_who_lived_and_died_is_started_at_once_and_who_never_lives_rests_from_its_death(
+    tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.supervisor.LIVED_SECONDS", 1e9)
+    bad = Child("bad", {}, prelude=partial(fall, tmp_path / "bad"))
+    bad.start()
+    supervisor.children.append(bad)
+    for deaths in range(1, 4):
+        until(lambda deaths=deaths: tended(supervisor) and bad.deaths == deaths)  # type: ignore[misc]
+        died = bad.died
+        until(lambda died=died: tended(supervisor) and bad.died != died)  # type: ignore[misc]
+        assert bad.started - died >= 0.1 * (2**deaths - 1)
+    monkeypatch.setattr("cli.supervisor.LIVED_SECONDS", -1.0)
+    until(lambda: tended(supervisor) and bad.deaths == 0)
+
+
+def test_who_does_not_start_is_named_long_before_the_service_is_given_up(tmp_path: Path, supervisor: Supervisor) -> None:
+    bad = Child("worker", {}, prelude=partial(fall, tmp_path / "bad"))
+    bad.start()
+    supervisor.children.append(bad)
+    with pytest.raises(Unavailable, match="worker is unavailable"):
+        wait_until_ready("http://127.0.0.1:1", supervisor)
+    assert bad.failures == MOST_FAILURES
 
 
 def test_who_died_often_and_is_then_told_to_stop_is_started_at_once(tmp_path: Path, supervisor: Supervisor) -> None:

@@ -55,6 +55,16 @@ async def test_a_reader_has_a_decision_before_the_next_one_is_asked_for() -> Non
     await hub.stop()
 
 
+async def test_who_comes_after_the_end_is_sent_away_at_once() -> None:
+    hub, late = Hub(cast("LiveView", OneDecision([])), 1), Subscription()
+    await hub.start()
+    await hub.stop()
+    leave = hub.subscribe([ROW], late)
+    async with asyncio.timeout(5):
+        assert await late.next() is None
+    leave()
+
+
 class ShortMemory:
     """A view that keeps the last ten live entries, and every learner's tail. Its reader is away while fifteen are made."""
 

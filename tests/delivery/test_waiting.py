@@ -65,6 +65,18 @@ async def test_an_event_that_asks_for_nothing_gets_none() -> None:
     assert await decision_for(Accepted(said.event, 0, 0, said.key), 1, hub, view, shelf, 5) is None
 
 
+async def test_an_event_that_was_worked_on_and_brought_nothing_gets_no_fallback() -> None:
+    """It was rejected by its lane: a fallback would say that something is on its way."""
+    said = interaction(1)
+
+    class Rejected:
+        async def decided_at(self, partition: int, offset: int, seconds: float) -> LiveEntry | None:
+            return LiveEntry(partition=0, offset=0, row=said.key, seq=0, body=None)
+
+    hub, view, shelf = cast("Hub", Rejected()), cast("LiveView", Latest(None)), cast("Published", Shelf())
+    assert await decision_for(Accepted(said.event, 0, 0, said.key), 1, hub, view, shelf, 5) is None
+
+
 class SomebodyElses:
     """A hub that remembers an offset of a log that lost its end since, and gave it to another event."""
 

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -86,6 +88,7 @@ def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(tmp_path:
     answer = httpx.get(f"{url}/v1/courses", headers={"Authorization": f"Bearer {key}"})
     assert [course["id"] for course in answer.json()] == ["personal-data"]
     process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)  # by somebody who cannot wait: it must not keep anything from stopping
     assert process.wait(30) == 0
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"{url}/health/live", timeout=1)
@@ -93,6 +96,60 @@ def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(tmp_path:
     while (tmp_path / "valkey.sock").exists() and time.monotonic() < deadline:
         pass
     assert not (tmp_path / "valkey.sock").exists()
+
+
+def test_a_demo_leaves_the_store_that_the_environment_names_alone() -> None:
+    ran = segue("demo", "--seconds", "2", "--learners", "2", SEGUE_REDIS_URL="redis://127.0.0.1:1")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1])["decisions"] > 0
+
+
+def test_a_setting_that_nobody_reads_and_a_folder_where_nothing_runs_are_told(tmp_path: Path) -> None:
+    ran = segue("evidence", "verify", SEGUE_DATA=str(tmp_path), SEGUE_PARTITION="8")
+    assert ran.returncode == 1 and "did you mean SEGUE_PARTITIONS" in ran.stderr and "segue up" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("there", "name,cohort\na,b\n", "no column 'learner'"),
+        ("none", "", "no column"),
+        ("wide", "learner,cohort\na," + "x" * 200_000, "comma"),
+    ],
+)
+def test_a_file_of_cohorts_that_is_none_is_told(tmp_path: Path, name: str, content: str, said: str) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    ran = segue("insight", "--cohorts", str(file), SEGUE_DATA=str(tmp_path))
+    assert ran.returncode == 2 and said in ran.stderr and "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("place", ["", "none/x.html"])
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_read(tmp_path: Path, place: str) -> None:
+    ran = segue("insight", "--html", str(tmp_path / place), SEGUE_DATA=str(tmp_path))
+    assert ran.returncode == 2 and "folder" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_only_a_gateway_publishes_a_course() -> None:
+    """Whatever answers with a redirect, a page or a page of an error has published nothing."""
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status = int(self.path.split("/")[1])
+            self.send_response(status)
+            self.send_header("Location", "http://elsewhere/")
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for status in (200, 308, 404):
+            url = f"http://127.0.0.1:{server.server_port}/{status}/"
+            ran = segue("course", "publish", str(SAMPLE), "--key", "k", "--url", url)
+            assert ran.returncode != 0 and "Published" not in ran.stdout and "Traceback" not in ran.stderr, (status, ran)
+        server.shutdown()
 
 
 def test_a_store_made_with_other_partitions_is_refused(tmp_path: Path) -> None:

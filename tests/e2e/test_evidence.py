@@ -87,6 +87,10 @@ async def test_evidence_is_whole_reported_and_its_loss_found(tmp_path: Path, bro
             await take_one_out(place)
             found = await asyncio.to_thread(ran, place, "evidence", "verify")
             assert found.returncode == 1 and "missing" in found.stdout
+            rested = await asyncio.to_thread(ran, place, "evidence", "report")
+            assert rested.returncode == 1 and "completed" in rested.stdout and "not as it was written" in rested.stderr
+        typo = await asyncio.to_thread(ran, place, "evidence", "report", "--course", "tny")
+        assert typo.returncode == 1 and "there are tiny" in typo.stderr
 
 
 async def client_refuses_delivered(client: Client) -> str:

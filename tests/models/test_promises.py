@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import convert
 from msgspec.structs import replace
 
 from agents.step import step
-from models.policy import is_held_out
+from models.explain import runner_up
+from models.gain import View
+from models.policy import choose, is_held_out
 from models.population import Population
 from models.row import Row
 from schemas.codec import decode_decision
@@ -244,3 +249,27 @@ def test_not_now_does_not_come_round_with_the_count_of_visits() -> None:
     for number in range(300):
         row.visit(100 + number % 2)
         assert number < 64 or not row.segments[7] & 0x0080
+
+
+@given(st.integers(0, 2**32), st.lists(st.integers(1, 40), min_size=6, max_size=6))
+def test_what_is_said_of_the_runner_up_is_so(seed: int, minutes: list[int]) -> None:
+    """In a course in which it takes as long as said it does come first; and never is it to take no time at all."""
+    segments = [{"id": f"s{n}", "skills": {"ab"[n % 2]: 1.0}, "minutes": each / 4} for n, each in enumerate(minutes)]
+    first = choose(fresh(segments), f"d/{seed}")
+    told = runner_up(fresh(segments), first)
+    if first.arm != "best" or told is None or first.best is None:
+        return
+    if told.score == first.best.value:
+        assert "as much" in told.needs
+        return
+    needed = re.search(r"took ([0-9.]+) minutes", told.needs)
+    assert (needed is None) == ("next in line" in told.needs)
+    if needed is not None:
+        assert float(needed[1]) > 0.0
+        changed = [{**each, "minutes": float(needed[1])} if each["id"] == told.segment else each for each in segments]
+        place = fresh(changed)
+        assert max(place.worth) == place.worth[place.course.places[told.segment]] > first.best.value
+
+
+def fresh(segments: list[dict[str, Any]]) -> View:
+    return View(Row(seq=1), course(segments=segments), Population.empty(), -1)

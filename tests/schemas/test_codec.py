@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from schemas.codec import decode_course, decode_event, decode_interaction, split_batch
+from schemas.codec import body_hash, decode_course, decode_event, decode_interaction, split_batch
 from schemas.errors import Code, Rejection
 from schemas.interaction import LogRecord
 from tests.factories import HEADERS, course_json, event_json, interaction, record
@@ -125,3 +126,24 @@ def test_a_course_error_names_the_field() -> None:
     broken["segments"][0]["minutes"] = -1
     with pytest.raises(Rejection, match=r"segments\[0\]\.minutes|minutes"):
         decode_course(json.dumps(broken).encode())
+
+
+def test_the_same_unknown_fields_in_another_order_are_the_same_body() -> None:
+    one, other, third = (
+        replace(interaction(1), extra=extra)
+        for extra in ({"x": 1, "y": {"a": 1, "b": 2}}, {"y": {"b": 2, "a": 1}, "x": 1}, {"x": 1, "y": {"a": 1, "b": 3}})
+    )
+    assert body_hash(one) == body_hash(other) != body_hash(third)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"type": "preferred", "pace": "fast"}, "faster, normal, slower"),
+        ({"type": "overridden", "action": "jump"}, "not_now"),
+        ({"type": "preferred"}, "one of format, pace, feedback, goal"),
+    ],
+)
+def test_a_refusal_names_what_may_stand_there(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(Rejection, match=said):
+        decode_event(json.dumps(event_json(item=None, correct=None, latency_ms=None, **fields)).encode())
