@@ -31,7 +31,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 12
+ENGINE = 13
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -171,7 +171,9 @@ def _hear(row: Row, told: _Told) -> None:
         ]
         first, practised = not any(tries), view.tells(skills, known, tries)
         apart = view.apart(skills) if first and skills else 0.0
-        told.answer = Response(*said, weights, below, steep, beliefs, taught, first, practised, apart)
+        told.answer = Response(*said, weights, below, steep, beliefs, taught, first, practised, apart, tries,
+                               [state.recent for state in states], view.learned.discrimination,
+                               view.learned.efforts)  # fmt: skip
     told.heard = hear(row, told.answer, told.population)
     unaided = not event.hints and (event.attempt or 1) == 1
     probe.hear(row, event.item, correct=event.correct and unaided)

@@ -34,6 +34,7 @@ from benchmarks.policy_worlds_practice import PRACTICE
 from benchmarks.policy_worlds_schooling import SCHOOLING
 from benchmarks.policy_worlds_states import STATES
 from benchmarks.policy_worlds_teaching import TEACHING
+from benchmarks.policy_worlds_trades import TRADES
 from models.policy import COMPULSORY_EVERY, UNIFORM_SHARE
 from runtime.compiled import form
 from schemas.course import Course
@@ -45,7 +46,7 @@ COURSES, QUICK_COURSES = 3, 1
 ROUNDS = 2_000
 EVERYWHERE: dict[str, tuple[Callable[[int], Course], type[Learner]]] = {
     **{name: (course_of, learner) for name, learner in WORLDS.items()}, **PRACTICE, **STATES,
-    **TEACHING, **MINDS, **SCHOOLING,
+    **TEACHING, **MINDS, **SCHOOLING, **TRADES,
 }  # fmt: skip
 """Worlds by name: the course of a seed, and its learners."""
 

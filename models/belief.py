@@ -7,11 +7,12 @@
 An answer changes the belief by Bayes' rule; then the try itself may have taught. An item of several skills draws on each as
 their weights say. Two levels are Bayesian knowledge tracing (Corbett & Anderson 1995); six hold abilities on a scale too.
 
-A belief starts where `models.mastery` stands. From then on two numbers are learned from other learners: how steep levels are
-(docs/decisions/0024-practice-counts.md), and whether tries come to teach less after many (models.shortfall). What they tell
-of growth itself is too little, because whoever practises more meets the same items again, and harder ones
-(docs/decisions/0022-belief.md). Kept as a byte in 255ths for each level but the lowest, never less than one: none is ever
-ruled out.
+A belief starts where `models.mastery` stands. From then on it is learned from other learners how steep levels are
+(docs/decisions/0024-practice-counts.md), whether tries come to teach less after many (models.shortfall), and what a course
+is like (docs/decisions/0035-what-answers-say.md): how far an answer depends on its skill and not on the item's own luck
+(`discrimination`), and which quick answers are guesses (models.timing). What answers tell of growth itself is too little,
+because whoever practises more meets the same items again, and harder ones (docs/decisions/0022-belief.md). Kept as a byte in
+255ths for each level but the lowest, never less than one: none is ever ruled out.
 """
 
 from __future__ import annotations
@@ -107,6 +108,20 @@ def pull(beliefs: Sequence[bytes], weights: Sequence[float], correct: bool, righ
         moved += weight / whole * mastery(known, each) * below
     variance = expected * (1.0 - expected)
     return expected, ((correct - expected) * moved / variance, moved * moved / variance)
+
+
+def sharper(beliefs: Sequence[bytes], weights: Sequence[float], recents: Sequence[int], right: Six) -> float:
+    """By how much more likely a right answer is for each unit by which the last outcomes of its skills (`recents`, bits
+    behind a leading one) had counted more, as if they had come after all that taught."""
+    whole, moved = total(weights), 0.0
+    squares = _six([chance * chance for chance in right])
+    for known, weight, recent in zip(beliefs, weights, recents, strict=True):
+        mean, share = mastery(known, right), weight / whole
+        variance = _mean(_levels(known), squares) - mean * mean
+        outcomes = recent.bit_length() - 1
+        said = (recent - (1 << outcomes)).bit_count() - outcomes * mean
+        moved += share * share * variance * said / (mean * (1.0 - mean))
+    return moved
 
 
 def _weighed(known: bytes, right: Six, correct: bool, others: float, share: float) -> list[float]:

@@ -3,7 +3,7 @@
     known = mastery between GUESSED and DONE, as a share
     left = (expected rise of mastery by the segment's questions x slowed + what they bring back)
            x growth x readiness x ahead x wanted
-    score = sum over skills of weight x left x fit / minutes x .85^seen x priority x quality
+    score = sum over skills of weight x left x fit / minutes x stays^seen x priority x quality
 
 Mastery is the probability of answering a typical item of the skill right. How far so many questions are expected to raise
 it is what models.belief says of the levels at which the learner may be; slowed, where later tries of a course teach less
@@ -12,7 +12,8 @@ half so where there is one only), who knows next to nothing of a skill gains les
 the skills are known that this one builds on; ahead counts those that build on it: 1 + .25 for each, as far as that one is
 not known yet. A segment fits who answers about five in eight of its questions right, fewer where beliefs are too high after
 much practice; who wants to go slower is given easier ones. How deep that cuts depends on whether the author's levels mean
-anything (models.levels). Wanted is what goal and work context ask for. Quality is the population's. The factors are those
+anything (models.levels). Wanted is what goal and work context ask for. Quality is the population's. What each visit
+before leaves, .85 or what the course's answers say, is in models.familiarity. The factors are those
 of the policy page of the design, but for what is known ahead (docs/decisions/0034-ahead.md).
 
 All segments of a course are worked out together, skills first; see models.plan.
@@ -32,7 +33,6 @@ from models.row import SEEN_MASK, UNKNOWN, Row
 from models.timing import expected_minutes
 from schemas.course import Course, Segment
 
-SEEN_DISCOUNT: Final = [0.85**seen for seen in range(SEEN_MASK + 1)]
 GOAL: Final = 1.5
 CONTEXT: Final = 1.5
 FITTING_BY_PACE: Final = [0.3, 1.4, -0.3]
@@ -230,11 +230,12 @@ def _add_wishes(view: View, factors: list[float]) -> None:
 
 def factor_of(view: View, entry: Entry) -> float:
     """What all skills of a segment share: time, boredom, the author's priority, its quality."""
-    return _factor(view.learned.rates[entry.place], expected_minutes(view.row, 1.0), view.row.segments.get(entry.key, 0))
+    return _factor(view.learned.rates[entry.place], expected_minutes(view.row, 1.0), view.row.segments.get(entry.key, 0),
+                   view.learned.seen)  # fmt: skip
 
 
-def _factor(rate: float, minutes: float, state: int) -> float:
-    return rate / minutes * SEEN_DISCOUNT[state & SEEN_MASK]
+def _factor(rate: float, minutes: float, state: int, seen: list[float]) -> float:
+    return rate / minutes * seen[state & SEEN_MASK]
 
 
 def _worth(view: View) -> list[float]:
@@ -246,7 +247,7 @@ def _worth(view: View) -> list[float]:
     for key, state in view.row.segments.items():
         entry = by_key.get(key)
         if entry is not None:
-            worth[entry.place] = wholes[entry.place] * _factor(rates[entry.place], minutes, state)
+            worth[entry.place] = wholes[entry.place] * _factor(rates[entry.place], minutes, state, view.learned.seen)
     return worth
 
 

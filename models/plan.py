@@ -11,9 +11,11 @@ from typing import Final
 
 from models import shortfall
 from models.belief import MOST_TRIES
+from models.familiarity import familiarity, seen
 from models.levels import levels_of
 from models.mastery import SkillEffects
 from models.population import NEW_SEGMENT, NO_PASSES, Population
+from models.row import SEEN_MASK
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
@@ -117,9 +119,11 @@ class Learned:
     author's priority over minutes, times quality: the ratings "time well spent", shrunken. `easier` is by pair of the plan:
     what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1, and `growth` how
     far who knows nothing gains less; `steep` how steep levels are, and `middle` is their mean. `slowing` and `harder`: see
-    models.shortfall."""
+    models.shortfall. `discrimination` and `efforts` are what models.belief and models.timing ask for; `seen` is what is
+    left of a segment's worth after so many visits (models.familiarity)."""
 
-    __slots__ = ("counts", "easier", "effects", "growth", "harder", "middle", "rates", "slowing", "steep", "tries", "trust")
+    __slots__ = ("counts", "discrimination", "easier", "effects", "efforts", "growth", "harder", "middle", "rates", "seen",
+                 "slowing", "steep", "tries", "trust")  # fmt: skip
 
     def __init__(self, course: Course, plan: Plan, population: Population) -> None:
         levels = levels_of(course, population)
@@ -127,6 +131,10 @@ class Learned:
         self.growth: float = levels.growth
         self.middle: float = levels.middle
         self.steep: float = population.steepness[0]
+        self.discrimination: float = min(1.0, population.discrimination[0])
+        self.efforts: list[float] = [effort for effort, _ in population.efforts]
+        left: float = seen(familiarity(population.familiarity))
+        self.seen: list[float] = [left**visits for visits in range(SEEN_MASK + 1)]
         self.slowing: float = shortfall.slowing(population.shortfall[0])
         self.harder: float = shortfall.harder(population.shortfall[0])
         self.easier: list[float] = [self.steep * (levels.middle - pair.level) for pair in plan.pairs]

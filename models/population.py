@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from models.adagrad import QUICK, SLOW
+from models.familiarity import NOTHING_KNOWN
 from models.features import BIN_KINDS, BINS, NAMES, cell
 from models.sums import total
+from models.timing import NOT_QUICK
 from schemas.population import (
     CellValues,
     ItemValues,
@@ -35,6 +37,10 @@ NEWNESS: Final = (0.0, 4.0)
 SPREAD: Final = (1.0, 8.0)
 """The same of how far apart predictions for such skills are: 1 as predicted, less nearer to one another."""
 LEAST_SPREAD: Final = 0.2
+DISCRIMINATION: Final = (1.0, 20.0)
+"""The same of how far an answer depends on the level of its skills: 1 wholly, 0 on the item's own luck (models.belief)."""
+EFFORTS: Final = ((0.3, 30.0), *((1.0, 30.0),) * (NOT_QUICK - 1))
+"""The same of each sort of quick answers: how many are tries (models.timing)."""
 SHORTFALL: Final = (0.0, 200.0)
 """The same of what answers of who practised much fall short of beliefs by (models.shortfall)."""
 
@@ -78,7 +84,9 @@ class Population:
     `losses` is the log loss of each of CELL_RATES so far. `steepness` says how steep levels are, in logits from the easiest
     to the hardest possible, and how much information there is about it; `newness` the same of what is added to the logit of
     a skill not practised yet, `spread` of what that logit is multiplied by before, and `shortfall` of what is to be taken
-    from that of a skill practised much (models.shortfall).
+    from that of a skill practised much (models.shortfall). `discrimination` says how much an answer counts, `efforts` how
+    many answers of each sort of models.timing.QUICK are tries, each with information; `familiarity` has the sums of
+    models.familiarity.
     `bins` has the effects of the cells without a name, by kind and value.
     """
 
@@ -98,6 +106,9 @@ class Population:
     newness: tuple[float, ...]
     shortfall: tuple[float, ...]
     spread: tuple[float, ...]
+    discrimination: tuple[float, ...]
+    efforts: tuple[SkillValues, ...]
+    familiarity: tuple[float, ...]
 
     @classmethod
     def empty(cls) -> Population:
@@ -105,7 +116,8 @@ class Population:
         zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
         none: Table[int, CellValues] = Table({}, {})
         return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
-                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS, SHORTFALL, SPREAD)  # fmt: skip
+                   {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS, SHORTFALL, SPREAD,
+                   DISCRIMINATION, EFFORTS, NOTHING_KNOWN)  # fmt: skip
 
     @classmethod
     def full(cls, change: PopulationChange, stamp_hash: str) -> Population:
@@ -132,6 +144,9 @@ class Population:
             tuple(change.newness) or self.newness,
             tuple(change.shortfall) or SHORTFALL,
             tuple(change.spread) or SPREAD,
+            tuple(change.discrimination) or DISCRIMINATION,
+            tuple(change.efforts) or EFFORTS,
+            tuple(change.familiarity) or NOTHING_KNOWN,
         )
 
     def item(self, name: str) -> ItemValues:
@@ -185,6 +200,9 @@ def full_change(tenant: str, course: str, version: Population, parent: str = "")
         newness=list(version.newness),
         shortfall=list(version.shortfall),
         spread=list(version.spread),
+        discrimination=list(version.discrimination),
+        efforts=list(version.efforts),
+        familiarity=list(version.familiarity),
         watermark=dict(version.watermark),
         responses=version.responses,
     )

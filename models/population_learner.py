@@ -6,7 +6,8 @@ by AdaGrad at two rates side by side; each course predicts with the rate of less
 learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
 Of segments the ratings "time well spent" are counted, and the answers of a visit. How steep a course's levels are (the
 author's difficulties, in models.belief), how well skills are known before any practice, and how far answers fall short of
-beliefs after much of it are learned by Newton steps on the log likelihood, one a version.
+beliefs after much of it are learned by Newton steps on the log likelihood, one a version; likewise how far answers depend on
+their skills, and how many quick ones are tries (docs/decisions/0035-what-answers-say.md).
 """
 
 from __future__ import annotations
@@ -16,8 +17,19 @@ from collections.abc import Iterable, Sequence
 from operator import mul
 from typing import Final
 
+from models import familiarity
 from models.adagrad import descend, predicted, stepped
-from models.population import LEAST_SPREAD, NEW_CELL, NEW_ITEM, NEW_SEGMENT, NEW_SKILL, NO_PASSES, Population, leading
+from models.belief import GUESSED
+from models.population import (
+    LEAST_SPREAD,
+    NEW_CELL,
+    NEW_ITEM,
+    NEW_SEGMENT,
+    NEW_SKILL,
+    NO_PASSES,
+    Population,
+    leading,
+)
 from models.sums import total
 from schemas.decision import LearningRecord
 from schemas.population import (
@@ -34,6 +46,11 @@ MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
 MOST_SHORT: Final = 2.0
+LEAST_DISCRIMINATION: Final = 0.1
+MOST_DISCRIMINATION: Final = 1.4
+"""More than 1 counts as 1; it is how sure a course may become of that."""
+KEPT: Final = 0.97
+"""What each version leaves of the information about discrimination: it falls while learners get on."""
 NOTHING: Final = (0.0, 0.0)
 """What most answers say of new skills, and of those practised much."""
 LEAST_VARIANCE: Final = 0.002
@@ -62,11 +79,12 @@ class Newton:
         """The same from an answer that was expected without the number: error, variance."""
         self.learn_one((said[0] - self._value * said[1], said[1]))
 
-    def cut(self) -> list[float]:
-        """Make the step. Returns the number, and the information about it."""
+    def cut(self, kept: float = 1.0) -> tuple[float, float]:
+        """Make the step. Returns the number, and the information about it, of which so much is `kept`."""
         self._value = max(self._lowest, min(self._highest, self._value + self._slope / self._information))
         self._slope = 0.0
-        return [self._value, self._information]
+        self._information *= kept
+        return self._value, self._information
 
 
 class PopulationLearner:
@@ -88,6 +106,9 @@ class PopulationLearner:
         self._newness = Newton(start.newness, LEAST_NEW, 0.0)
         self._spread = Newton(start.spread, LEAST_SPREAD, 1.0)
         self._shortfall = Newton(start.shortfall, -MOST_SHORT, MOST_SHORT)
+        self._discrimination = Newton(start.discrimination, LEAST_DISCRIMINATION, MOST_DISCRIMINATION)
+        self._efforts = [Newton(values, 0.0, 1.0) for values in start.efforts]
+        self._familiarity = list(start.familiarity)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -142,6 +163,8 @@ class PopulationLearner:
             self._learn_outcome(response)
             self._steepness.learn_one(response.pull)
             self._learn_beliefs(response)
+            self._learn_course(response)
+        self._learn_effort(response)
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
         return True
@@ -161,10 +184,13 @@ class PopulationLearner:
             losses=list(self._losses),
             segments=self._segments,
             passes=self._passes,
-            steepness=self._steepness.cut(),
-            newness=self._newness.cut(),
-            shortfall=self._shortfall.cut(),
-            spread=self._spread.cut(),
+            steepness=list(self._steepness.cut()),
+            newness=list(self._newness.cut()),
+            shortfall=list(self._shortfall.cut()),
+            spread=list(self._spread.cut()),
+            discrimination=list(self._discrimination.cut(KEPT)),
+            efforts=[effort.cut() for effort in self._efforts],
+            familiarity=list(self._familiarity),
             watermark=dict(self._watermark),
             responses=self.responses,
         )
@@ -191,6 +217,22 @@ class PopulationLearner:
             self._spread.learn_one(_times(response.first, response.apart))
         if response.practised != NOTHING:
             self._shortfall.learn_error(response.practised)
+
+    def _learn_course(self, response: LearningRecord) -> None:
+        """What answers say beyond right and wrong, of a course that beliefs are held in."""
+        if not response.expected:
+            return
+        p = response.expected
+        error, variance = response.correct - p, p * (1.0 - p)
+        self._discrimination.learn_one(_said(error, variance, response.sharper))
+        if response.practice:
+            self._familiarity = familiarity.added(self._familiarity, error, variance, response.met, response.practice)
+
+    def _learn_effort(self, response: LearningRecord) -> None:
+        if response.expected and response.quick < len(self._efforts):
+            p = response.expected
+            said = _said(response.correct - p, p * (1.0 - p), response.believed - GUESSED)
+            self._efforts[response.quick].learn_one(said)
 
     def _learn_rating(self, segment: str, rating: int) -> None:
         stars, count = self._segments.get(segment) or self._version.segments.get(segment, NEW_SEGMENT)
@@ -232,6 +274,11 @@ class PopulationLearner:
 
     def _skill(self, name: str) -> SkillValues:
         return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)
+
+
+def _said(error: float, variance: float, moved: float) -> tuple[float, float]:
+    """What an answer says of a number that moves its probability: slope of its log likelihood, information."""
+    return error * moved / variance, moved * moved / variance
 
 
 def _times(said: tuple[float, float], factor: float) -> tuple[float, float]:

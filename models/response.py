@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log1p
 from typing import NamedTuple
 
-from models import behaviour, belief, knowledge, timing
+from models import behaviour, belief, familiarity, knowledge, timing
 from models.features import tenths
-from models.knowledge import GUESS_DAMPING
 from models.row import UNKNOWN, Row
+from models.sums import total
+from models.timing import NOT_QUICK
 from schemas.decision import LearningRecord
 from schemas.ids import hash32
 
@@ -17,10 +19,11 @@ class Response(NamedTuple):
     """One answer to one item. `at_ms` is when it was complete, UNKNOWN when nobody told.
 
     What only a course can say: the skills' `weights`, how far the item's difficulty is `below` the course's middle (-1 to
-    1), how `steep` levels are, and of each skill `beliefs`, what is believed of it before the answer, and how far the try
-    may have `taught` it (models.belief); whether none was practised before (`first`), and then the logit that was predicted
-    of them (`apart`); whether all were, much, and are believed to be known (`practised`, see models.shortfall). Without a
-    course nothing is believed.
+    1), how `steep` levels are, and of each skill `beliefs`, what is believed of it before the answer, how far the try
+    may have `taught` it (models.belief), its `tries` before and last outcomes (`recents`); whether none was practised before
+    (`first`), and then the logit that was predicted of them (`apart`); whether all were, much, and are believed to be known
+    (`practised`, see models.shortfall). `discrimination` says how much an answer counts, 0 to 1, and `efforts` how many
+    answers of each sort of models.timing.QUICK are tries. Without a course nothing is believed.
     """
 
     item: str
@@ -38,6 +41,10 @@ class Response(NamedTuple):
     first: bool = False
     practised: bool = False
     apart: float = 0.0
+    tries: Sequence[int] = ()
+    recents: Sequence[int] = ()
+    discrimination: float = 1.0
+    efforts: Sequence[float] = ()
 
     @property
     def shown_ms(self) -> int:
@@ -48,7 +55,10 @@ class Response(NamedTuple):
 class Heard(NamedTuple):
     """What counting a response told: for `predicted` and for calibrate. `pace` is the learner's before it; `pull` is what
     models.belief has from it of how steep levels are, `first` of how well skills are known that were not practised,
-    `practised` by how much it was worse than expected of those that were, with the variance."""
+    `practised` by how much it was worse than expected of those that were, with the variance. `believed` is how likely a
+    right answer was, had it been tried, `expected` as it came (0: nothing was believed); `quick` is its sort of
+    models.timing.QUICK; `sharper`: see models.belief; `met` whether the item was met before, and `practice` the
+    log of one and the tries so far, 0 where it tells nothing of that (models.familiarity)."""
 
     predicted: knowledge.Prediction
     timing: timing.Timing
@@ -57,6 +67,12 @@ class Heard(NamedTuple):
     pull: tuple[float, float]
     first: tuple[float, float]
     practised: tuple[float, float]
+    believed: float = 0.0
+    expected: float = 0.0
+    quick: int = NOT_QUICK
+    sharper: float = 0.0
+    met: bool = False
+    practice: float = 0.0
 
 
 def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
@@ -64,7 +80,7 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     item = shared.item(response.item)
     predicted = knowledge.predict(row, shared, response.item, response.skills, response.shown_ms)
     timed = timing.read(row, item, response.latency_ms)
-    pace = row.tau
+    pace, met = row.tau, row.items.get(hash32(response.item)) is not None
     at_ms = max(response.at_ms, row.last_at_ms)
     behaviour.learn(
         row, predicted.p, correct=response.correct, attempt=response.attempt, hints=response.hints, timing=timed,
@@ -75,21 +91,31 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     nothing = 0.0, 0.0
     if not response.beliefs:
         return Heard(predicted, timed, response.skills, pace, nothing, nothing, nothing)
-    expected, pull = _believe(row, response, GUESS_DAMPING if timed.guessed else 1.0)
-    error, variance = response.correct - expected, expected * (1.0 - expected)
+    sort = timing.quick(item, timed)
+    effort = response.efforts[sort] if sort < len(response.efforts) else 1.0
+    right = belief.chances(response.steep * response.below)
+    _believe(row, response, right, effort)
+    believed, pull = belief.pull(response.beliefs, response.weights, response.correct, right, response.below)
+    expected = belief.GUESSED + effort * (believed - belief.GUESSED)
+    if effort <= timing.TRIED:
+        return Heard(predicted, timed, response.skills, pace, nothing, nothing, nothing, believed, expected, sort)
+    error, variance = response.correct - believed, believed * (1.0 - believed)
     first = (error, variance) if response.first else nothing
     practised = (-error, variance) if response.practised else nothing
-    return Heard(predicted, timed, response.skills, pace, pull, first, practised)
+    tells = all(tried >= familiarity.LEAST_TRIES for tried in response.tries)
+    return Heard(
+        predicted, timed, response.skills, pace, pull, first, practised, believed, expected, sort,
+        belief.sharper(response.beliefs, response.weights, response.recents, right),
+        met, total(map(log1p, response.tries)) / len(response.tries) if tells else 0.0,
+    )  # fmt: skip
 
 
-def _believe(row: Row, response: Response, damping: float) -> tuple[float, tuple[float, float]]:
-    """Let the answer count for what is believed of its skills. Returns how likely a right one was, and what it says of how
-    steep levels are."""
-    right = belief.chances(response.steep * response.below)
+def _believe(row: Row, response: Response, right: belief.Six, effort: float) -> None:
+    """Let the answer count for what is believed of its skills."""
+    damping = effort * response.discrimination
     after = belief.heard(response.beliefs, response.weights, response.taught, response.correct, right, damping)
     for name, known in zip(response.skills, after, strict=True):
         row.skills.touch(hash32(name)).known = known
-    return belief.pull(response.beliefs, response.weights, response.correct, right, response.below)
 
 
 def _since_same_item(row: Row, item: str, at_ms: int) -> int | None:
@@ -138,6 +164,12 @@ def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
         first=heard.first,
         practised=heard.practised,
         apart=response.apart,
+        believed=heard.believed,
+        expected=heard.expected,
+        quick=heard.quick,
+        sharper=heard.sharper,
+        met=heard.met,
+        practice=heard.practice,
     )
 
 

@@ -3,6 +3,10 @@
     r = (ln seconds - mean_item - tau) / sigma_item
 
 A response quicker than 10 % of the item's typical time (and than 10 s) is a rapid guess (NT10, Wise & Ma 2012).
+
+How quick is too quick depends on the course. So for beliefs (models.belief) quick answers are sorted by their share of the
+item's typical time (QUICK), and of each sort it is learned how many are tries at all, the others guesses (effort-moderated
+response model, Wise & DeMars 2006).
 """
 
 from __future__ import annotations
@@ -16,6 +20,12 @@ from schemas.population import ItemValues
 GUESS_SHARE: Final = 0.10
 GUESS_MOST_SECONDS: Final = 10.0
 LEAST_SEEN: Final = 10
+QUICK: Final = [0.1, 0.15, 0.2, 0.27, 0.37, 0.5]
+"""Each sort of quick answer took less than this share of the item's typical time, and no less than the share before."""
+NOT_QUICK: Final = 6
+_QUICK_LOGS: Final = [math.log(share) for share in QUICK]
+TRIED: Final = 0.7
+"""A sort of which no more than this share are tries tells nothing of a course."""
 PACE_WEIGHT: Final = 8.0
 
 
@@ -40,6 +50,17 @@ def read(row: Row, item: ItemValues, latency_ms: int | None) -> Timing:
     residual = bounded((log_seconds - mean - row.tau) / math.sqrt(variance), 4.0)
     limit = min(GUESS_MOST_SECONDS, GUESS_SHARE * math.exp(mean))
     return Timing(log_seconds, residual, seen >= LEAST_SEEN and seconds < limit)
+
+
+def quick(item: ItemValues, timing: Timing) -> int:
+    """Which sort of QUICK an answer is; NOT_QUICK where it is none, or nothing is known of its time or the item's."""
+    if timing.log_seconds is None or item[4] < LEAST_SEEN:
+        return NOT_QUICK
+    longer = timing.log_seconds - item[2]
+    for sort, share in enumerate(_QUICK_LOGS):
+        if longer < share:
+            return sort
+    return NOT_QUICK
 
 
 def learn(row: Row, item: ItemValues, timing: Timing) -> None:

@@ -26,8 +26,8 @@ PACKAGE = ROOT / "models"
 STAMP = PACKAGE / ".compiled"
 """The fingerprint of what was compiled. Empty: nothing was, so that `make` does not try again."""
 
-HOT = ("adagrad", "behaviour", "belief", "entries", "features", "formats", "gain", "knowledge", "levels", "mask", "mastery",
-       "plan", "policy", "response", "row", "shortfall", "timing")  # fmt: skip
+HOT = ("adagrad", "behaviour", "belief", "entries", "familiarity", "features", "formats", "gain", "knowledge",
+       "levels", "mask", "mastery", "plan", "policy", "response", "row", "shortfall", "timing")  # fmt: skip
 GROUP = "segue_models"
 EXACT = "-ffp-contract=off"
 """Never fuse multiplication and addition: decisions have the same bits on every machine, compiled or not."""

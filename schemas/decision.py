@@ -111,6 +111,11 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     how well skills are known before any practice, from answers to items of such skills; `apart` the logit that was predicted
     of them, without what earlier first answers told. `practised` is of skills practised much and believed to be known: by
     how much the answer was worse than expected, and the variance of that.
+
+    `believed` is how likely a right answer was by what is believed of its skills, had it been tried, and `expected` as it
+    came (0: nothing was believed). `quick` is which sort of quick answer it is (6: none). `sharper` is by how much more
+    likely a right answer is for each unit by which answers had counted more. `met`: whether the item was met before;
+    `practice`: log of one and the tries of its skills so far, 0 where that tells nothing.
     """
 
     tenant: str
@@ -135,6 +140,12 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     first: tuple[float, float] = (0.0, 0.0)
     practised: tuple[float, float] = (0.0, 0.0)
     apart: float = 0.0
+    believed: float = 0.0
+    expected: float = 0.0
+    quick: int = 6
+    sharper: float = 0.0
+    met: bool = False
+    practice: float = 0.0
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):

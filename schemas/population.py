@@ -41,7 +41,8 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     and of the quick rate, `steepness` how steep levels are (logits from the easiest to the hardest possible) and the
     information about it, `newness` what is added to the logit of a skill not practised yet, `spread` what that is
     multiplied by before, `shortfall` what is to be taken from that of a skill practised much and believed to be known, each
-    with the information about it.
+    with the information about it. `discrimination` is how far an answer depends on its skills, `efforts` of each sort of
+    quick answers how many are tries, with information as well; `familiarity` has the sums of models.familiarity.
     """
 
     tenant: str
@@ -62,6 +63,9 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     newness: list[float] = []
     shortfall: list[float] = []
     spread: list[float] = []
+    discrimination: list[float] = []
+    efforts: list[SkillValues] = []
+    familiarity: list[float] = []
 
 
 class PopulationRecord(Struct, frozen=True, kw_only=True):

@@ -74,7 +74,13 @@ def main() -> None:
     learner = PopulationLearner("default", "tiny", Population.empty())
     play(Population.empty(), learner)
     learner.cut()
-    population, kept = replace(learner.version, shortfall=(0.1, 300.0)), []
+    population, kept = (
+        replace(
+            learner.version, shortfall=(0.1, 300.0), discrimination=(0.4, 50.0), efforts=((0.5, 30.0),) * 6,
+            familiarity=(30.0, 0.0, 1.0, 30.0, 2.0, 30.0, 0.0, 9.0, 1.0),
+        ),
+        [],
+    )  # fmt: skip
     for _ in range(ROUNDS):
         digest, telling = hashlib.sha256(), 0
         for outcome in play(population, None):

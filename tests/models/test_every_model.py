@@ -103,6 +103,10 @@ responses = st.lists(
         steep=st.floats(0.0, 12.0),
         beliefs=st.just(()),
         taught=st.just(()),
+        tries=st.just(()),
+        recents=st.just(()),
+        discrimination=st.floats(0.1, 1.0),
+        efforts=st.lists(st.floats(0.0, 1.0), min_size=timing.NOT_QUICK, max_size=timing.NOT_QUICK),
     ),
     max_size=20,
 )
@@ -110,9 +114,13 @@ responses = st.lists(
 
 def believing(row: Row, response: Response) -> Response:
     """A response with what a course says of it."""
-    known = [state.known for state in states_of(row, response.skills)]
+    practised = states_of(row, response.skills)
+    known = [state.known for state in practised]
     beliefs = [belief.start(0.4) if each == NO_BELIEF else each for each in known]
-    return response._replace(weights=[1.0, 0.4][: len(known)], beliefs=beliefs, taught=[0.7, 0.1][: len(known)])
+    return response._replace(
+        weights=[1.0, 0.4][: len(known)], beliefs=beliefs, taught=[0.7, 0.1][: len(known)],
+        tries=[state.tries for state in practised], recents=[state.recent for state in practised],
+    )  # fmt: skip
 
 
 def lived(history: list[Response]) -> tuple[Row, Population]:

@@ -9,10 +9,12 @@ from msgspec import json
 
 from agents.step import ENGINE, step
 from models.entries import NO_BELIEF
+from models.familiarity import NOTHING_KNOWN
 from models.features import NAMES
-from models.population import NEWNESS, SHORTFALL, SPREAD, STEEPNESS, Population
+from models.population import DISCRIMINATION, EFFORTS, NEWNESS, SHORTFALL, SPREAD, STEEPNESS, Population
 from models.population_learner import PopulationLearner
 from models.row import COMPLETED, Row
+from models.timing import NOT_QUICK
 from schemas.codec import decode_interaction, decode_learning, encode_interaction, encode_msgpack
 from schemas.decision import Decision, Reject
 from schemas.evidence import decode_evidence, encode_evidence, hash_of
@@ -34,6 +36,8 @@ def made() -> dict[str, bytes]:
         items={"i1": (0.5, 0.25, 2.0, 1.0, 3)}, skills={"a": (0.125, 1.0)}, watermark={0: 7}, responses=8,
         cells={3: (0.5, 1.5, 0.25, 2.0)}, losses=[2.0, 1.5], segments={"a1": (9, 2)},
         passes={"a1": (6, 2)}, steepness=[2.5, 8.0], newness=[-0.25, 6.0], shortfall=[0.125, 300.0], spread=[0.75, 40.0],
+        discrimination=[0.5, 30.0], efforts=[(0.25, 40.0), (1.0, 30.0)],
+        familiarity=[30.0, 1.0, 2.0, 31.0, 3.0, 32.0, 0.5, 0.25, 1.5],
     )  # fmt: skip
     population = PopulationRecord(hash="00112233", full=False, piece=0, pieces=1, change=change)
     reject = Reject(partition=0, offset=3, code="malformed", detail="no", value=b"\x00{", headers=[("schema", b"MQ==")])
@@ -123,6 +127,15 @@ def test_what_the_fourth_format_of_rows_held_is_still_read_and_taken_to_be_in_ev
     after = Row.unpack(outcome.row)
     assert (after.course, after.proven, outcome.evidence) == (hash32("1"), (hash32("b3"),), [])
     assert json.decode((GOLDEN / "5" / "decision.json").read_bytes(), type=Decision).engine == 11
+
+
+def test_what_was_learned_before_answers_were_weighed_is_still_read() -> None:
+    (learned,) = decode_learning((GOLDEN / "6" / "learning.msgpack").read_bytes())
+    assert (learned.expected, learned.quick, learned.practice, learned.met) == (0.0, NOT_QUICK, 0.0, False)
+    assert PopulationLearner("default", "tiny", Population.empty()).learn_one(learned)
+    version = Population.empty().apply(decode_population((GOLDEN / "6" / "population.msgpack").read_bytes()).change, "x")
+    assert (version.discrimination, version.efforts, version.familiarity) == (DISCRIMINATION, EFFORTS, NOTHING_KNOWN)
+    assert json.decode((GOLDEN / "6" / "decision.json").read_bytes(), type=Decision).engine == 12
 
 
 if __name__ == "__main__":

@@ -1,0 +1,227 @@
+"""What answers say of a course beyond right and wrong: whether they depend on the skill, whether quick ones are tries,
+whether practice stays with the items. Who tells it, what is learned of it, and what changes then."""
+
+from __future__ import annotations
+
+from math import exp, log1p
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.step import step
+from models import timing
+from models.belief import CLIMBED, GUESSED, STAYED, chances, heard, mastery, sharper, start
+from models.entries import LEVELS, NONE_YET
+from models.familiarity import LEAST_SEEN, MOST_SEEN, NOTHING_KNOWN, SEEN, SEEN_LESS, added, familiarity, seen
+from models.gain import View
+from models.knowledge import recent_with
+from models.population import DISCRIMINATION, EFFORTS, Population, full_change
+from models.population_learner import MOST_DISCRIMINATION, PopulationLearner
+from models.row import Row
+from models.timing import NOT_QUICK, QUICK, TRIED, Timing, quick
+from schemas.decision import LearningRecord
+from schemas.ids import hash32
+from schemas.population import ItemValues, PopulationChange
+from tests.factories import course, interaction
+from tests.models.test_population import answer
+from tests.models.test_shortfall import practised
+
+RIGHT = chances(0.0)
+TIMED: ItemValues = (0.0, 0.5, 3.0, 1.0, 50)
+"""An item that takes e^3, twenty seconds."""
+
+
+def population(**fields: Any) -> Population:
+    """A version that knows what is told, and the times of item i1."""
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], items={"i1": TIMED},
+                              skills={}, watermark={}, responses=60, **fields)  # fmt: skip
+    return Population.empty().apply(change, str(fields))
+
+
+def lesson(row: Row, learned: Population, **fields: Any) -> tuple[LearningRecord, Row]:
+    """What one answer teaches, and the row after it."""
+    outcome = step(row.pack(), interaction(1, **fields), 0, 0, course(), learned)
+    assert outcome.learning is not None
+    return outcome.learning, Row.unpack(outcome.row)
+
+
+def known_after(row: Row, learned: Population, **fields: Any) -> float:
+    """What is believed of skill a after an answer, as a mastery."""
+    state = lesson(row, learned, **fields)[1].skills.get(hash32("a"))
+    assert state is not None
+    return mastery(state.known, RIGHT)
+
+
+def lives(luck: float, learner: PopulationLearner, count: int) -> None:
+    """Learners whose answers depend on their skill, but for a share of `luck`, when any item is as likely answered right."""
+    chance, number = Random(f"{luck}"), 0
+    for _ in range(count):
+        known, level, recent = start(0.5), chance.randrange(LEVELS), NONE_YET
+        for tries in range(10):
+            correct = chance.random() < (0.6 if chance.random() < luck else RIGHT[level])
+            expected = mastery(known, RIGHT)
+            told = answer(number, correct=correct, believed=expected, expected=expected,
+                          sharper=sharper([known], [1.0], [recent], RIGHT) if tries else 0.0)  # fmt: skip
+            learner.learn_one(told)
+            number += 1
+            if learner.pending == 256:
+                learner.cut()
+            (known,) = heard([known], [1.0], [1.0], correct, RIGHT, min(1.0, learner.version.discrimination[0]))
+            recent = recent_with(recent, correct, 3)
+            up = [STAYED, *CLIMBED[: LEVELS - 1 - level]]
+            level += chance.choices(range(len(up)), up)[0]
+
+
+def test_it_is_learned_how_far_answers_depend_on_their_skill() -> None:
+    ends = []
+    for luck in (0.0, 0.4, 0.8):
+        learner = PopulationLearner("", "", Population.empty())
+        lives(luck, learner, 900)
+        ends.append(learner.version.discrimination[0])
+    assert ends[0] > 0.8 and 0.1 <= ends[2] < 0.45 and ends[0] > ends[1] > ends[2]
+
+
+def test_the_less_answers_depend_on_the_skill_the_less_one_changes_what_is_believed() -> None:
+    usual, (little, most) = known_after(practised(6, start(0.6)), Population.empty(), correct=False), (
+        known_after(practised(6, start(0.6)), population(discrimination=[each, 50.0]), correct=False) for each in (0.2, 1.4)
+    )  # fmt: skip
+    assert usual < little and most == usual, "and none counts for more than it says"
+
+
+def test_right_answers_lately_say_that_answers_should_have_counted_more_when_one_more_is_right() -> None:
+    known = start(0.5)
+    right, wrong, mixed, none = (sharper([known], [1.0], [recent], RIGHT) for recent in (0b1111, 0b1000, 0b1010, NONE_YET))
+    assert right > 0.0 > wrong and wrong < mixed < right and none == 0.0
+    assert sharper([known, known], [1.0, 1.0], [0b1111, NONE_YET], RIGHT) == pytest.approx(right / 4.0), (
+        "half, to half of it"
+    )
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))
+def test_it_stays_within_bounds_whatever_is_told(error: float, variance: float) -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    p = 0.5
+    learner.learn_one(answer(0, expected=p, believed=0.9, sharper=error, quick=2, practice=1.0))
+    learner.learn_one(answer(1, expected=p, believed=0.2, sharper=-variance, quick=2, practice=1.0, met=True, correct=False))
+    learner.cut()
+    version = learner.version
+    assert 0.1 <= version.discrimination[0] <= MOST_DISCRIMINATION and 0.0 <= version.efforts[2][0] <= 1.0
+    assert LEAST_SEEN <= seen(familiarity(version.familiarity)) <= MOST_SEEN
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sort"), [(1.9, 0), (2.9, 1), (3.9, 2), (5.3, 3), (7.3, 4), (9.9, 5), (10.1, NOT_QUICK)]
+)
+def test_quick_answers_are_sorted_by_their_share_of_the_typical_time(seconds: float, sort: int) -> None:
+    timed = Timing(float(np.log(seconds * exp(3.0) / 20.0)), 0.0, False)
+    assert quick(TIMED, timed) == sort and len(QUICK) == len(EFFORTS) == NOT_QUICK
+    assert quick((*TIMED[:4], timing.LEAST_SEEN - 1), timed) == NOT_QUICK, "nobody knows yet what is typical"
+    assert quick(TIMED, timing.UNTIMED) == NOT_QUICK
+
+
+def test_it_is_learned_which_quick_answers_are_guesses() -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    chance = Random(3)
+    for number in range(3_000):
+        sort, believed = chance.choice((1, 3, NOT_QUICK)), chance.choice((0.5, 0.7, 0.9))
+        effort = learner.version.efforts[sort][0] if sort < NOT_QUICK else 1.0
+        correct = chance.random() < (GUESSED if sort == 3 else believed)
+        expected = GUESSED + effort * (believed - GUESSED)
+        learner.learn_one(answer(number, correct=correct, quick=sort, believed=believed, expected=expected))
+        if learner.pending == 256:
+            learner.cut()
+    efforts = [effort for effort, _ in learner.version.efforts]
+    assert efforts[3] < 0.15 and efforts[1] > 0.9 and [efforts[n] for n in (0, 2, 4, 5)] == [0.3, 1.0, 1.0, 1.0]
+
+
+def test_a_guess_says_nothing_of_the_learner_or_of_the_course() -> None:
+    guesses = [(1.0, 30.0)] * 3 + [(0.0, 90.0)] + [(1.0, 30.0)] * 2
+    row, quickly = practised(6, start(0.6)), {"item": "i1", "latency_ms": 4_500, "correct": False}
+    slowly = quickly | {"latency_ms": 20_000}
+    believed = population(), population(efforts=guesses)
+    assert known_after(row, believed[0], **slowly) == known_after(row, believed[1], **slowly)
+    assert known_after(row, believed[0], **quickly) < known_after(row, believed[1], **quickly)
+    said, guessed = (lesson(row, each, **quickly)[0] for each in believed)
+    assert said.quick == guessed.quick == 3 and said.believed == guessed.believed == said.expected
+    assert guessed.expected == pytest.approx(GUESSED) and (guessed.sharper, guessed.practice, guessed.pull) == (
+        0.0,
+        0.0,
+        (0, 0),
+    )
+    assert said.practice > 0.0 and guesses[3][0] <= TRIED
+
+
+def test_an_answer_says_what_was_expected_of_it_and_whether_its_item_was_met() -> None:
+    row = practised(3, start(0.6))
+    first, after = lesson(row, Population.empty())
+    outcome = step(after.pack(), interaction(2), 0, 1, course(), Population.empty())
+    assert outcome.learning is not None
+    assert first.expected == first.believed == pytest.approx(mastery(start(0.6), RIGHT))
+    assert (first.met, outcome.learning.met) == (False, True)
+    assert (first.practice, outcome.learning.practice) == pytest.approx((log1p(3), log1p(4))), "tries before"
+    assert lesson(practised(2, start(0.6)), Population.empty())[0].practice == 0.0, "too few to tell"
+
+
+def test_familiarity_is_what_least_squares_say_beside_practice() -> None:
+    chance, sums, rows = Random(1), list(NOTHING_KNOWN), []
+    for _ in range(12_000):
+        tries = log1p(chance.randrange(3, 30))
+        met = float(chance.random() < tries / 4.0)
+        error = 0.2 * (0.1 + 0.5 * met - 0.4 * tries) + chance.gauss(0.0, 0.4)
+        sums = added(sums, error, 0.2, met, tries)
+        rows.append((1.0, met, tries, error))
+    x, y = np.array(rows)[:, :3], np.array(rows)[:, 3]
+    expected = np.linalg.solve(0.2 * x.T @ x + 30.0 * np.eye(3), x.T @ y)
+    assert familiarity(sums) == pytest.approx(expected[1]) and abs(familiarity(sums) - 0.5) < 0.12
+    assert familiarity(NOTHING_KNOWN) == 0.0 and seen(0.0) == SEEN
+
+
+def test_what_was_seen_is_worth_less_the_more_practice_stays_with_its_items() -> None:
+    row = Row()
+    row.visit(hash32("a1"))
+    row.visit(hash32("b3"))
+    shares = []
+    for familiar in (-0.1, 0.0, 0.5, 9.0, -9.0):
+        sums = [1e9, 0.0, 0.0, 1e9, 0.0, 1e9, 0.0, 1e9 * familiar, 0.0]
+        view = View(row, course(), population(familiarity=sums), -1)
+        fresh = View(Row(), course(), population(familiarity=sums), -1)
+        place = course().places["a1"]
+        shares.append(view.worth[place] / fresh.worth[place])
+    assert shares == pytest.approx([SEEN * exp(0.1 * SEEN_LESS), SEEN, SEEN * exp(-0.5 * SEEN_LESS), LEAST_SEEN, MOST_SEEN])
+
+
+def test_a_version_says_all_of_it_and_who_goes_on_knows_as_much() -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    for number in range(40):
+        learner.learn_one(
+            answer(number, expected=0.6, believed=0.7, sharper=-0.1, quick=4, practice=2.0, met=number % 2 == 0)
+        )
+    learner.learn_one(answer(40, expected=0.6, believed=0.7, sharper=99.0, practice=2.0, guessed=True))
+    change, name = learner.cut()
+    version = Population.empty().apply(change, name)
+    assert version == learner.version != Population.empty()
+    assert version.discrimination[0] == pytest.approx(1.0 - 40 * 0.4 * 0.1 / 0.24 / (20.0 + 40 * 0.01 / 0.24))
+    whole = Population.full(full_change("", "", version), name)
+    assert (whole.discrimination, whole.efforts, whole.familiarity) == (
+        version.discrimination,
+        version.efforts,
+        version.familiarity,
+    )
+    again = PopulationLearner("", "", version).cut()[0]
+    assert again.discrimination[0] == version.discrimination[0] and tuple(again.familiarity) == version.familiarity
+    older = PopulationChange(tenant="", course="", version=2, parent="", weights=[], gradients=[], items={}, skills={},
+                             watermark={}, responses=41)  # fmt: skip
+    for read in (version.apply(older, "x"), Population.full(older, "x")):
+        assert (read.discrimination, read.efforts, read.familiarity) == (DISCRIMINATION, EFFORTS, NOTHING_KNOWN)
+
+
+def test_what_was_answered_without_a_course_says_nothing_of_one() -> None:
+    learner = PopulationLearner("", "", Population.empty())
+    learner.learn_one(answer(0, sharper=5.0, practice=3.0, quick=1, believed=0.9))
+    learner.cut()
+    assert (learner.version.efforts, learner.version.familiarity) == (EFFORTS, NOTHING_KNOWN)
+    assert learner.version.discrimination[0] == DISCRIMINATION[0]
