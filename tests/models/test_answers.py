@@ -3,6 +3,7 @@ whether practice stays with the items. Who tells it, what is learned of it, and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, log1p
 from random import Random
 from typing import Any
@@ -20,7 +21,7 @@ from models.familiarity import LEAST_SEEN, MOST_SEEN, NOTHING_KNOWN, SEEN, SEEN_
 from models.gain import View
 from models.knowledge import recent_with
 from models.population import DISCRIMINATION, EFFORTS, Population, full_change
-from models.population_learner import MOST_DISCRIMINATION, PopulationLearner
+from models.population_learner import KEPT, MOST_DISCRIMINATION, PopulationLearner
 from models.row import Row
 from models.timing import NOT_QUICK, QUICK, TRIED, Timing, quick
 from schemas.decision import LearningRecord
@@ -161,6 +162,10 @@ def test_an_answer_says_what_was_expected_of_it_and_whether_its_item_was_met() -
     outcome = step(after.pack(), interaction(2), 0, 1, course(), Population.empty())
     assert outcome.learning is not None
     assert first.expected == first.believed == pytest.approx(mastery(start(0.6), RIGHT))
+    right, none = practised(3, start(0.6)), practised(3, start(0.6))
+    right.skills.touch(hash32("a")).recent = 0b1111
+    said = [lesson(each, Population.empty())[0].sharper for each in (right, none)]
+    assert said == pytest.approx([sharper([start(0.6)], [1.0], [0b1111], RIGHT), 0.0]) and said[0] > 0.0
     assert (first.met, outcome.learning.met) == (False, True)
     assert (first.practice, outcome.learning.practice) == pytest.approx((log1p(3), log1p(4))), "tries before"
     assert lesson(practised(2, start(0.6)), Population.empty())[0].practice == 0.0, "too few to tell"
@@ -200,17 +205,20 @@ def test_a_version_says_all_of_it_and_who_goes_on_knows_as_much() -> None:
         learner.learn_one(
             answer(number, expected=0.6, believed=0.7, sharper=-0.1, quick=4, practice=2.0, met=number % 2 == 0)
         )
-    learner.learn_one(answer(40, expected=0.6, believed=0.7, sharper=99.0, practice=2.0, guessed=True))
+    for number in range(41, 51):  # what the last tries say too little of says nothing of familiarity
+        learner.learn_one(answer(number, expected=0.6, believed=0.7, quick=1, correct=False))
+    learner.learn_one(answer(51, expected=0.6, believed=0.7, sharper=99.0, practice=2.0, guessed=True))
     change, name = learner.cut()
     version = Population.empty().apply(change, name)
     assert version == learner.version != Population.empty()
-    assert version.discrimination[0] == pytest.approx(1.0 - 40 * 0.4 * 0.1 / 0.24 / (20.0 + 40 * 0.01 / 0.24))
+    told = 20.0 + 40 * 0.01 / 0.24
+    assert version.discrimination[1] == pytest.approx(KEPT * told), "it is free to move on"
+    assert version.discrimination[0] == pytest.approx(1.0 - 40 * 0.4 * 0.1 / 0.24 / told)
+    tried = 30.0 + 10 * 0.52**2 / 0.24
+    assert version.efforts[1] == pytest.approx((1.0 - 10 * 0.6 * 0.52 / 0.24 / tried, tried))
     whole = Population.full(full_change("", "", version), name)
-    assert (whole.discrimination, whole.efforts, whole.familiarity) == (
-        version.discrimination,
-        version.efforts,
-        version.familiarity,
-    )
+    assert version.familiarity[:3] == pytest.approx((30.0 + 40 * 0.24, 20 * 0.24, 80 * 0.24))
+    assert whole == replace(version, cells=whole.cells, items=whole.items, skills=whole.skills), "but for how it is kept"
     again = PopulationLearner("", "", version).cut()[0]
     assert again.discrimination[0] == version.discrimination[0] and tuple(again.familiarity) == version.familiarity
     older = PopulationChange(tenant="", course="", version=2, parent="", weights=[], gradients=[], items={}, skills={},
