@@ -52,6 +52,11 @@ def chances(easier: float) -> Six:
     return _six([GUESSED + (MOST - GUESSED) * sigmoid(STEEP * ability + easier) for ability in ABILITIES])
 
 
+def tried(right: Six, effort: float) -> Six:
+    """The chances where only a share of the answers, `effort`, are tries, and the others guesses."""
+    return _six([GUESSED + effort * (chance - GUESSED) for chance in right])
+
+
 def start(mastery: float) -> bytes:
     """The belief about a learner who answers a typical item right with probability `mastery`, as far as is known before any
     practice: a normal distribution of deviation 1 around the ability that does so. In steps of a hundredth."""

@@ -22,7 +22,7 @@ SEEN_LESS: Final = 0.7
 LEAST_SEEN: Final = 0.5
 MOST_SEEN: Final = 0.95
 NOTHING_KNOWN: Final = (30.0, 0.0, 0.0, 30.0, 0.0, 30.0, 0.0, 0.0, 0.0)
-"""Sums of variance x each pair of (1, met, log tries), upper triangle, and of error x each of them, before any answer."""
+"""The nine sums before any answer: of variance x each pair of (1, met, log tries), upper triangle, and of error x each."""
 
 
 def added(sums: Sequence[float], error: float, variance: float, met: float, tries: float) -> list[float]:
@@ -33,6 +33,11 @@ def added(sums: Sequence[float], error: float, variance: float, met: float, trie
         a + variance, b + variance * met, c + variance * tries, d + variance * met * met, e + variance * met * tries,
         f + variance * tries * tries, g + error, h + error * met, i + error * tries,
     ]  # fmt: skip
+
+
+def kept(sums: Sequence[float], share: float) -> list[float]:
+    """The sums where only a share of what was added is left."""
+    return [nothing + share * (value - nothing) for value, nothing in zip(sums, NOTHING_KNOWN, strict=True)]
 
 
 def familiarity(sums: Sequence[float]) -> float:

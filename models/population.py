@@ -39,7 +39,7 @@ SPREAD: Final = (1.0, 8.0)
 LEAST_SPREAD: Final = 0.2
 DISCRIMINATION: Final = (1.0, 20.0)
 """The same of how far an answer depends on the level of its skills: 1 wholly, 0 on the item's own luck (models.belief)."""
-EFFORTS: Final = ((0.3, 30.0), *((1.0, 30.0),) * (NOT_QUICK - 1))
+EFFORTS: Final = ((0.3, 30.0), *((1.0, 100.0),) * (NOT_QUICK - 1))
 """The same of each sort of quick answers: how many are tries (models.timing)."""
 SHORTFALL: Final = (0.0, 200.0)
 """The same of what answers of who practised much fall short of beliefs by (models.shortfall)."""
@@ -145,7 +145,7 @@ class Population:
             tuple(change.shortfall) or SHORTFALL,
             tuple(change.spread) or SPREAD,
             tuple(change.discrimination) or DISCRIMINATION,
-            tuple(change.efforts) or EFFORTS,
+            (*change.efforts, *EFFORTS[len(change.efforts) :]),
             tuple(change.familiarity) or NOTHING_KNOWN,
         )
 

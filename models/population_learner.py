@@ -21,6 +21,8 @@ from models import familiarity
 from models.adagrad import descend, predicted, stepped
 from models.belief import GUESSED
 from models.population import (
+    DISCRIMINATION,
+    EFFORTS,
     LEAST_SPREAD,
     NEW_CELL,
     NEW_ITEM,
@@ -46,11 +48,12 @@ MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
 MOST_SHORT: Final = 2.0
-LEAST_DISCRIMINATION: Final = 0.1
+LEAST_DISCRIMINATION: Final = 0.25
 MOST_DISCRIMINATION: Final = 1.4
 """More than 1 counts as 1; it is how sure a course may become of that."""
-KEPT: Final = 0.97
-"""What each version leaves of the information about discrimination: it falls while learners get on."""
+KEPT: Final = 0.9999
+"""What each answer leaves of the information about what a course is like, above what there was before any answer: so about
+the last ten thousand count, and who answers nonsense is forgotten."""
 NOTHING: Final = (0.0, 0.0)
 """What most answers say of new skills, and of those practised much."""
 LEAST_VARIANCE: Final = 0.002
@@ -63,27 +66,30 @@ MAX_ITEMS: Final = 100_000
 class Newton:
     """One number, with the information about it, that each version moves by one step of Newton's method within bounds."""
 
-    __slots__ = ("_highest", "_information", "_lowest", "_slope", "_value")
+    __slots__ = ("_highest", "_information", "_kept", "_least", "_lowest", "_slope", "_value")
 
-    def __init__(self, start: tuple[float, ...], lowest: float, highest: float) -> None:
+    def __init__(
+        self, start: tuple[float, ...], lowest: float, highest: float, least: float = 0.0, kept: float = 1.0
+    ) -> None:
         self._value, self._information = start
         self._lowest, self._highest = lowest, highest
+        self._least, self._kept = least, kept
         self._slope = 0.0
 
     def learn_one(self, said: tuple[float, float]) -> None:
-        """Take what an answer says: slope of its log likelihood, information."""
+        """Take what an answer says: slope of its log likelihood, information. Of what was known above `least` it leaves the
+        share `kept`."""
         self._slope += said[0]
-        self._information += said[1]
+        self._information = self._least + self._kept * (self._information - self._least) + said[1]
 
     def learn_error(self, said: tuple[float, float]) -> None:
         """The same from an answer that was expected without the number: error, variance."""
         self.learn_one((said[0] - self._value * said[1], said[1]))
 
-    def cut(self, kept: float = 1.0) -> tuple[float, float]:
-        """Make the step. Returns the number, and the information about it, of which so much is `kept`."""
+    def cut(self) -> tuple[float, float]:
+        """Make the step. Returns the number, and the information about it."""
         self._value = max(self._lowest, min(self._highest, self._value + self._slope / self._information))
         self._slope = 0.0
-        self._information *= kept
         return self._value, self._information
 
 
@@ -106,8 +112,12 @@ class PopulationLearner:
         self._newness = Newton(start.newness, LEAST_NEW, 0.0)
         self._spread = Newton(start.spread, LEAST_SPREAD, 1.0)
         self._shortfall = Newton(start.shortfall, -MOST_SHORT, MOST_SHORT)
-        self._discrimination = Newton(start.discrimination, LEAST_DISCRIMINATION, MOST_DISCRIMINATION)
-        self._efforts = [Newton(values, 0.0, 1.0) for values in start.efforts]
+        self._discrimination = Newton(
+            start.discrimination, LEAST_DISCRIMINATION, MOST_DISCRIMINATION, DISCRIMINATION[1], KEPT
+        )
+        self._efforts = [
+            Newton(values, 0.0, 1.0, prior[1], KEPT) for values, prior in zip(start.efforts, EFFORTS, strict=True)
+        ]
         self._familiarity = list(start.familiarity)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
@@ -188,7 +198,7 @@ class PopulationLearner:
             newness=list(self._newness.cut()),
             shortfall=list(self._shortfall.cut()),
             spread=list(self._spread.cut()),
-            discrimination=list(self._discrimination.cut(KEPT)),
+            discrimination=list(self._discrimination.cut()),
             efforts=[effort.cut() for effort in self._efforts],
             familiarity=list(self._familiarity),
             watermark=dict(self._watermark),
@@ -226,7 +236,8 @@ class PopulationLearner:
         error, variance = response.correct - p, p * (1.0 - p)
         self._discrimination.learn_one(_said(error, variance, response.sharper))
         if response.practice:
-            self._familiarity = familiarity.added(self._familiarity, error, variance, response.met, response.practice)
+            kept = familiarity.kept(self._familiarity, KEPT)
+            self._familiarity = familiarity.added(kept, error, variance, response.met, response.practice)
 
     def _learn_effort(self, response: LearningRecord) -> None:
         if response.expected and response.quick < len(self._efforts):

@@ -94,26 +94,26 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     sort = timing.quick(item, timed)
     effort = response.efforts[sort] if sort < len(response.efforts) else 1.0
     right = belief.chances(response.steep * response.below)
-    _believe(row, response, right, effort)
+    _believe(row, response, belief.tried(right, effort), effort)
     believed, pull = belief.pull(response.beliefs, response.weights, response.correct, right, response.below)
     expected = belief.GUESSED + effort * (believed - belief.GUESSED)
-    if effort <= timing.TRIED:
+    if effort < timing.TRIED:
         return Heard(predicted, timed, response.skills, pace, nothing, nothing, nothing, believed, expected, sort)
     error, variance = response.correct - believed, believed * (1.0 - believed)
     first = (error, variance) if response.first else nothing
     practised = (-error, variance) if response.practised else nothing
-    tells = all(tried >= familiarity.LEAST_TRIES for tried in response.tries)
+    tells = not response.hints and all(tried >= familiarity.LEAST_TRIES for tried in response.tries)
     return Heard(
         predicted, timed, response.skills, pace, pull, first, practised, believed, expected, sort,
-        belief.sharper(response.beliefs, response.weights, response.recents, right),
+        0.0 if response.hints else belief.sharper(response.beliefs, response.weights, response.recents, right),
         met, total(map(log1p, response.tries)) / len(response.tries) if tells else 0.0,
     )  # fmt: skip
 
 
 def _believe(row: Row, response: Response, right: belief.Six, effort: float) -> None:
     """Let the answer count for what is believed of its skills."""
-    damping = effort * response.discrimination
-    after = belief.heard(response.beliefs, response.weights, response.taught, response.correct, right, damping)
+    taught = [effort * each for each in response.taught]
+    after = belief.heard(response.beliefs, response.weights, taught, response.correct, right, response.discrimination)
     for name, known in zip(response.skills, after, strict=True):
         row.skills.touch(hash32(name)).known = known
 

@@ -5,8 +5,9 @@
 A response quicker than 10 % of the item's typical time (and than 10 s) is a rapid guess (NT10, Wise & Ma 2012).
 
 How quick is too quick depends on the course. So for beliefs (models.belief) quick answers are sorted by their share of the
-item's typical time (QUICK), and of each sort it is learned how many are tries at all, the others guesses (effort-moderated
-response model, Wise & DeMars 2006).
+item's typical time (QUICK), and of each sort it is learned how many are tries at all, the others being guesses, which
+say nothing and teach nothing (effort-moderated response model, Wise & DeMars 2006). Predictions and typical times go by
+rapid guesses alone.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ QUICK: Final = [0.1, 0.15, 0.2, 0.27, 0.37, 0.5]
 """Each sort of quick answer took less than this share of the item's typical time, and no less than the share before."""
 NOT_QUICK: Final = 6
 _QUICK_LOGS: Final = [math.log(share) for share in QUICK]
-TRIED: Final = 0.7
-"""A sort of which no more than this share are tries tells nothing of a course."""
+TRIED: Final = 0.9
+"""Answers of a sort of which fewer than this share are tries say nothing more of a course than that they are guesses."""
 PACE_WEIGHT: Final = 8.0
 
 
@@ -53,13 +54,14 @@ def read(row: Row, item: ItemValues, latency_ms: int | None) -> Timing:
 
 
 def quick(item: ItemValues, timing: Timing) -> int:
-    """Which sort of QUICK an answer is; NOT_QUICK where it is none, or nothing is known of its time or the item's."""
+    """Which sort of QUICK an answer is; NOT_QUICK where it is none, or nothing is known of its time or the item's. The first
+    sort is of rapid guesses alone."""
     if timing.log_seconds is None or item[4] < LEAST_SEEN:
         return NOT_QUICK
     longer = timing.log_seconds - item[2]
     for sort, share in enumerate(_QUICK_LOGS):
         if longer < share:
-            return sort
+            return sort if sort or timing.guessed else 1
     return NOT_QUICK
 
 

@@ -41,8 +41,9 @@ class PopulationChange(Struct, frozen=True, kw_only=True):
     and of the quick rate, `steepness` how steep levels are (logits from the easiest to the hardest possible) and the
     information about it, `newness` what is added to the logit of a skill not practised yet, `spread` what that is
     multiplied by before, `shortfall` what is to be taken from that of a skill practised much and believed to be known, each
-    with the information about it. `discrimination` is how far an answer depends on its skills, `efforts` of each sort of
-    quick answers how many are tries, with information as well; `familiarity` has the sums of models.familiarity.
+    with the information about it. `discrimination` is how far an answer depends on its skills (.25 to
+    1.4; more than 1 counts as 1), `efforts` of each of six sorts of quick answers how many are tries (0 to 1), with
+    information as well; `familiarity` has the nine sums of models.familiarity.
     """
 
     tenant: str
