@@ -21,7 +21,7 @@ from models.familiarity import LEAST_SEEN, MOST_SEEN, NOTHING_KNOWN, SEEN, SEEN_
 from models.gain import View
 from models.knowledge import recent_with
 from models.population import DISCRIMINATION, EFFORTS, Population, full_change
-from models.population_learner import MOST_DISCRIMINATION, PopulationLearner
+from models.population_learner import LEAST_DISCRIMINATION, MOST_DISCRIMINATION, PopulationLearner
 from models.row import Row
 from models.timing import NOT_QUICK, QUICK, TRIED, Timing, quick
 from schemas.decision import LearningRecord
@@ -91,6 +91,13 @@ def test_the_less_answers_depend_on_the_skill_the_less_one_changes_what_is_belie
         known_after(practised(6, start(0.6)), population(discrimination=[each, 50.0]), correct=False) for each in (0.2, 1.4)
     )  # fmt: skip
     assert usual < little and most == usual, "and none counts for more than it says"
+
+
+def test_however_little_an_answer_counts_nobody_is_taken_to_learn_by_being_wrong() -> None:
+    known = start(0.55)
+    for _ in range(40):
+        (known,) = heard([known], [1.0], [1.0], False, RIGHT, LEAST_DISCRIMINATION)
+    assert mastery(known, RIGHT) < 0.55
 
 
 def test_right_answers_lately_say_that_answers_should_have_counted_more_when_one_more_is_right() -> None:
