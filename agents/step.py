@@ -31,7 +31,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 13
+ENGINE = 14
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -173,10 +173,9 @@ def _hear(row: Row, told: _Told) -> None:
         apart = view.apart(skills) if first and skills else 0.0
         told.answer = Response(*said, weights, below, steep, beliefs, taught, first, practised, apart, tries,
                                [state.recent for state in states], view.learned.discrimination,
-                               view.learned.efforts)  # fmt: skip
+                               view.learned.efforts, view.learned.held)  # fmt: skip
     told.heard = hear(row, told.answer, told.population)
-    unaided = not event.hints and (event.attempt or 1) == 1
-    probe.hear(row, event.item, correct=event.correct and unaided)
+    probe.hear(row, event.item, correct=event.correct and told.answer.unaided)
 
 
 def _beliefs(view: View, skills: list[str], known: list[bytes]) -> list[bytes]:

@@ -37,6 +37,10 @@ STAYED: Final = 15.0
 CLIMBED: Final = [1.0, 0.6, 0.36, 0.216, 0.1296]
 """Against STAYED: one step, two, and so on, as far as there are levels."""
 
+LEAST_SHARE: Final = 0.25
+"""However little answers count, of an item's skills each has at least this share in what an answer says, or all that is its
+own: with less, who is wrong time and again would be believed to learn by it."""
+
 MOST_TRIES: Final = 12
 """Tries of a visit that are told apart."""
 
@@ -97,7 +101,8 @@ def heard(beliefs: Sequence[bytes], weights: Sequence[float], taught: Sequence[f
     expected = total(map(mul, weights, means)) / whole
     after: list[bytes] = []
     for known, weight, learned, mean in zip(beliefs, weights, taught, means, strict=True):
-        share = damping * weight / whole
+        share = weight / whole
+        share = max(damping * share, min(share, LEAST_SHARE))
         after.append(_climbed(_weighed(known, right, correct, expected - share * mean, share), learned))
     return after
 

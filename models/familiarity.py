@@ -23,6 +23,7 @@ LEAST_SEEN: Final = 0.5
 MOST_SEEN: Final = 0.95
 NOTHING_KNOWN: Final = (30.0, 0.0, 0.0, 30.0, 0.0, 30.0, 0.0, 0.0, 0.0)
 """The nine sums before any answer: of variance x each pair of (1, met, log tries), upper triangle, and of error x each."""
+NOTHING_TOLD: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def added(sums: Sequence[float], error: float, variance: float, met: float, tries: float) -> list[float]:
@@ -35,9 +36,9 @@ def added(sums: Sequence[float], error: float, variance: float, met: float, trie
     ]  # fmt: skip
 
 
-def kept(sums: Sequence[float], share: float) -> list[float]:
-    """The sums where only a share of what was added is left."""
-    return [nothing + share * (value - nothing) for value, nothing in zip(sums, NOTHING_KNOWN, strict=True)]
+def joined(sums: Sequence[float], share: float, told: Sequence[float]) -> list[float]:
+    """The sums where only a share of what was added is left, with what was `told` since."""
+    return [nothing + share * (value - nothing) + new for value, nothing, new in zip(sums, NOTHING_KNOWN, told, strict=True)]
 
 
 def familiarity(sums: Sequence[float]) -> float:

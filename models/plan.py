@@ -120,10 +120,11 @@ class Learned:
     what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1, and `growth` how
     far who knows nothing gains less; `steep` how steep levels are, and `middle` is their mean. `slowing` and `harder`: see
     models.shortfall. `discrimination` and `efforts` are what models.belief and models.timing ask for; `seen` is what is
-    left of a segment's worth after so many visits (models.familiarity)."""
+    left of a segment's worth after so many visits (models.familiarity). `held` goes back to calibrate with every answer, so
+    that it knows what was held of the course when the answer was read: steepness, newness, spread, discrimination."""
 
-    __slots__ = ("counts", "discrimination", "easier", "effects", "efforts", "growth", "harder", "middle", "rates", "seen",
-                 "slowing", "steep", "tries", "trust")  # fmt: skip
+    __slots__ = ("counts", "discrimination", "easier", "effects", "efforts", "growth", "harder", "held", "middle", "rates",
+                 "seen", "slowing", "steep", "tries", "trust")  # fmt: skip
 
     def __init__(self, course: Course, plan: Plan, population: Population) -> None:
         levels = levels_of(course, population)
@@ -133,6 +134,9 @@ class Learned:
         self.steep: float = population.steepness[0]
         self.discrimination: float = min(1.0, population.discrimination[0])
         self.efforts: list[float] = [effort for effort, _ in population.efforts]
+        self.held: tuple[float, float, float, float] = (
+            population.steepness[0], population.newness[0], population.spread[0], population.discrimination[0]
+        )  # fmt: skip
         left: float = seen(familiarity(population.familiarity))
         self.seen: list[float] = [left**visits for visits in range(SEEN_MASK + 1)]
         self.slowing: float = shortfall.slowing(population.shortfall[0])

@@ -45,6 +45,7 @@ SHORTFALL: Final = (0.0, 200.0)
 """The same of what answers of who practised much fall short of beliefs by (models.shortfall)."""
 
 CELL_RATES = (SLOW, QUICK)
+NO_LOSSES: Final = (0.0, 0.0)
 
 _OVERLAY_LIMIT: Final = 4_096
 
@@ -113,9 +114,9 @@ class Population:
     @classmethod
     def empty(cls) -> Population:
         """Version 0: nothing is known."""
-        zeros, no_losses = (0.0,) * len(NAMES), (0.0,) * len(CELL_RATES)
+        zeros = (0.0,) * len(NAMES)
         none: Table[int, CellValues] = Table({}, {})
-        return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, no_losses, _bins(none, 0),
+        return cls((0, ""), zeros, Table({}, {}), Table({}, {}), zeros, none, NO_LOSSES, _bins(none, 0),
                    {}, 0, Table({}, {}), Table({}, {}), STEEPNESS, NEWNESS, SHORTFALL, SPREAD,
                    DISCRIMINATION, EFFORTS, NOTHING_KNOWN)  # fmt: skip
 
@@ -126,7 +127,7 @@ class Population:
 
     def apply(self, change: PopulationChange, stamp_hash: str) -> Population:
         """The next version."""
-        cells, losses = self.cells.replace(change.cells), tuple(change.losses) or self.losses
+        cells, losses = self.cells.replace(change.cells), tuple(change.losses) or NO_LOSSES
         return Population(
             (change.version, stamp_hash),
             _padded(change.weights),
@@ -140,12 +141,12 @@ class Population:
             change.responses,
             self.segments.replace(change.segments) if change.segments else self.segments,
             self.passes.replace(change.passes) if change.passes else self.passes,
-            tuple(change.steepness) or self.steepness,
-            tuple(change.newness) or self.newness,
+            tuple(change.steepness) or STEEPNESS,
+            tuple(change.newness) or NEWNESS,
             tuple(change.shortfall) or SHORTFALL,
             tuple(change.spread) or SPREAD,
             tuple(change.discrimination) or DISCRIMINATION,
-            (*change.efforts, *EFFORTS[len(change.efforts) :]),
+            (*change.efforts[:NOT_QUICK], *EFFORTS[len(change.efforts) :]),
             tuple(change.familiarity) or NOTHING_KNOWN,
         )
 

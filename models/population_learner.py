@@ -19,7 +19,7 @@ from typing import Final
 
 from models import familiarity
 from models.adagrad import descend, predicted, stepped
-from models.belief import GUESSED
+from models.belief import GUESSED, LEAST_SHARE
 from models.population import (
     DISCRIMINATION,
     EFFORTS,
@@ -48,12 +48,12 @@ MOST_STEEP: Final = 12.0
 LEAST_NEW: Final = -2.0
 """Newness never raises: nobody is to skip what others happened to know."""
 MOST_SHORT: Final = 2.0
-LEAST_DISCRIMINATION: Final = 0.25
+LEAST_DISCRIMINATION: Final = LEAST_SHARE
 MOST_DISCRIMINATION: Final = 1.4
 """More than 1 counts as 1; it is how sure a course may become of that."""
 KEPT: Final = 0.9999
-"""What each answer leaves of the information about what a course is like, above what there was before any answer: so about
-the last ten thousand count, and who answers nonsense is forgotten."""
+"""What each response of a course leaves of the information about what the course is like, above what there was before any:
+so about the last ten thousand count, and who answers nonsense is forgotten."""
 NOTHING: Final = (0.0, 0.0)
 """What most answers say of new skills, and of those practised much."""
 LEAST_VARIANCE: Final = 0.002
@@ -64,33 +64,33 @@ MAX_ITEMS: Final = 100_000
 
 
 class Newton:
-    """One number, with the information about it, that each version moves by one step of Newton's method within bounds."""
+    """One number, with the information about it, that each version moves by one step of Newton's method within bounds. An
+    answer says where from there the number should be where it was when the answer was read: who is many versions behind
+    does not push it on and on."""
 
-    __slots__ = ("_highest", "_information", "_kept", "_least", "_lowest", "_slope", "_value")
+    __slots__ = ("_highest", "_information", "_kept", "_least", "_lowest", "_said", "_slope", "value")
 
     def __init__(
         self, start: tuple[float, ...], lowest: float, highest: float, least: float = 0.0, kept: float = 1.0
     ) -> None:
-        self._value, self._information = start
+        self.value, self._information = start
         self._lowest, self._highest = lowest, highest
         self._least, self._kept = least, kept
-        self._slope = 0.0
+        self._slope = self._said = 0.0
 
-    def learn_one(self, said: tuple[float, float]) -> None:
-        """Take what an answer says: slope of its log likelihood, information. Of what was known above `least` it leaves the
-        share `kept`."""
-        self._slope += said[0]
-        self._information = self._least + self._kept * (self._information - self._least) + said[1]
+    def learn_one(self, said: tuple[float, float], at: float) -> None:
+        """Take what an answer says: slope of its log likelihood where the number was `at`, information."""
+        self._slope += said[0] + (at - self.value) * said[1]
+        self._said += said[1]
 
-    def learn_error(self, said: tuple[float, float]) -> None:
-        """The same from an answer that was expected without the number: error, variance."""
-        self.learn_one((said[0] - self._value * said[1], said[1]))
-
-    def cut(self) -> tuple[float, float]:
-        """Make the step. Returns the number, and the information about it."""
-        self._value = max(self._lowest, min(self._highest, self._value + self._slope / self._information))
-        self._slope = 0.0
-        return self._value, self._information
+    def cut(self, responses: int) -> tuple[float, float]:
+        """Make the step. Each of the responses since the last one leaves the share `kept` of what was known above `least`.
+        Returns the number, and the information about it."""
+        known: float = self._least + self._kept**responses * (self._information - self._least)
+        self._information = known + self._said
+        self.value = max(self._lowest, min(self._highest, self.value + self._slope / self._information))
+        self._slope = self._said = 0.0
+        return self.value, self._information
 
 
 class PopulationLearner:
@@ -107,7 +107,7 @@ class PopulationLearner:
         self._cells: dict[int, CellValues] = {}
         self._segments: dict[str, SegmentValues] = {}
         self._passes: dict[str, PassValues] = {}
-        self._pass_count = len(start.passes.whole())
+        self._segment_count, self._pass_count = len(start.segments.whole()), len(start.passes.whole())
         self._steepness = Newton(start.steepness, 0.0, MOST_STEEP)
         self._newness = Newton(start.newness, LEAST_NEW, 0.0)
         self._spread = Newton(start.spread, LEAST_SPREAD, 1.0)
@@ -118,7 +118,7 @@ class PopulationLearner:
         self._efforts = [
             Newton(values, 0.0, 1.0, prior[1], KEPT) for values, prior in zip(start.efforts, EFFORTS, strict=True)
         ]
-        self._familiarity = list(start.familiarity)
+        self._practice: Sequence[float] = familiarity.NOTHING_TOLD
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -171,8 +171,6 @@ class PopulationLearner:
             return True
         if not response.guessed:
             self._learn_outcome(response)
-            self._steepness.learn_one(response.pull)
-            self._learn_beliefs(response)
             self._learn_course(response)
         self._learn_effort(response)
         if response.log_seconds is not None and not response.guessed:
@@ -194,19 +192,20 @@ class PopulationLearner:
             losses=list(self._losses),
             segments=self._segments,
             passes=self._passes,
-            steepness=list(self._steepness.cut()),
-            newness=list(self._newness.cut()),
-            shortfall=list(self._shortfall.cut()),
-            spread=list(self._spread.cut()),
-            discrimination=list(self._discrimination.cut()),
-            efforts=[effort.cut() for effort in self._efforts],
-            familiarity=list(self._familiarity),
+            steepness=list(self._steepness.cut(self.pending)),
+            newness=list(self._newness.cut(self.pending)),
+            shortfall=list(self._shortfall.cut(self.pending)),
+            spread=list(self._spread.cut(self.pending)),
+            discrimination=list(self._discrimination.cut(self.pending)),
+            efforts=[effort.cut(self.pending) for effort in self._efforts],
+            familiarity=familiarity.joined(self._version.familiarity, KEPT**self.pending, self._practice),
             watermark=dict(self._watermark),
             responses=self.responses,
         )
         name = change_hash(change)
         self._version = self._version.apply(change, name)
         self._items, self._skills, self._cells, self._segments, self._passes = {}, {}, {}, {}, {}
+        self._practice = familiarity.NOTHING_TOLD
         return change, name
 
     def _learn_outcome(self, response: LearningRecord) -> None:
@@ -221,33 +220,37 @@ class PopulationLearner:
         for name, (effect, v) in zip(response.skills, skills, strict=True):
             self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
 
-    def _learn_beliefs(self, response: LearningRecord) -> None:
-        if response.first != NOTHING:
-            self._newness.learn_one(response.first)
-            self._spread.learn_one(_times(response.first, response.apart))
-        if response.practised != NOTHING:
-            self._shortfall.learn_error(response.practised)
-
     def _learn_course(self, response: LearningRecord) -> None:
         """What answers say beyond right and wrong, of a course that beliefs are held in."""
-        if not response.expected:
-            return
-        p = response.expected
-        error, variance = response.correct - p, p * (1.0 - p)
-        self._discrimination.learn_one(_said(error, variance, response.sharper))
-        if response.practice:
-            kept = familiarity.kept(self._familiarity, KEPT)
-            self._familiarity = familiarity.added(kept, error, variance, response.met, response.practice)
+        steepness, newness, spread, discrimination = response.held or (
+            self._steepness.value, self._newness.value, self._spread.value, self._discrimination.value
+        )  # fmt: skip
+        self._steepness.learn_one(response.pull, steepness)
+        if response.first != NOTHING:
+            self._newness.learn_one(response.first, newness)
+            self._spread.learn_one(_times(response.first, response.apart), spread)
+        if response.practised != NOTHING:
+            self._shortfall.learn_one(response.practised, 0.0)
+        if response.expected:
+            p = response.expected
+            error, variance = response.correct - p, p * (1.0 - p)
+            self._discrimination.learn_one(_said(error, variance, response.sharper), discrimination)
+            if response.practice:
+                self._practice = familiarity.added(self._practice, error, variance, response.met, response.practice)
 
     def _learn_effort(self, response: LearningRecord) -> None:
         if response.expected and response.quick < len(self._efforts):
-            p = response.expected
-            said = _said(response.correct - p, p * (1.0 - p), response.believed - GUESSED)
-            self._efforts[response.quick].learn_one(said)
+            effort, moved = self._efforts[response.quick], response.believed - GUESSED
+            p = GUESSED + effort.value * moved
+            effort.learn_one(_said(response.correct - p, p * (1.0 - p), moved), effort.value)
 
     def _learn_rating(self, segment: str, rating: int) -> None:
-        stars, count = self._segments.get(segment) or self._version.segments.get(segment, NEW_SEGMENT)
-        self._segments[segment] = (stars + rating, count + 1)
+        known = self._segments.get(segment) or self._version.segments.get(segment, NEW_SEGMENT)
+        if known is NEW_SEGMENT:
+            if self._segment_count >= MAX_ITEMS:
+                return
+            self._segment_count += 1
+        self._segments[segment] = (known[0] + rating, known[1] + 1)
 
     def _learn_pass(self, segment: str, answers: int, times: int) -> None:
         known = self._passes.get(segment) or self._version.passes.get(segment, NO_PASSES)

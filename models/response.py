@@ -23,7 +23,8 @@ class Response(NamedTuple):
     may have `taught` it (models.belief), its `tries` before and last outcomes (`recents`); whether none was practised before
     (`first`), and then the logit that was predicted of them (`apart`); whether all were, much, and are believed to be known
     (`practised`, see models.shortfall). `discrimination` says how much an answer counts, 0 to 1, and `efforts` how many
-    answers of each sort of models.timing.QUICK are tries. Without a course nothing is believed.
+    answers of each sort of models.timing.QUICK are tries; `held` is for calibrate (models.plan). Without a course nothing is
+    believed.
     """
 
     item: str
@@ -45,6 +46,12 @@ class Response(NamedTuple):
     recents: Sequence[int] = ()
     discrimination: float = 1.0
     efforts: Sequence[float] = ()
+    held: tuple[float, float, float, float] | None = None
+
+    @property
+    def unaided(self) -> bool:
+        """Whether it was the first attempt, without hints."""
+        return not self.hints and (self.attempt or 1) == 1
 
     @property
     def shown_ms(self) -> int:
@@ -94,25 +101,25 @@ def hear(row: Row, response: Response, shared: knowledge.Shared) -> Heard:
     sort = timing.quick(item, timed)
     effort = response.efforts[sort] if sort < len(response.efforts) else 1.0
     right = belief.chances(response.steep * response.below)
-    _believe(row, response, belief.tried(right, effort), effort)
     believed, pull = belief.pull(response.beliefs, response.weights, response.correct, right, response.below)
     expected = belief.GUESSED + effort * (believed - belief.GUESSED)
+    _believe(row, response, belief.tried(right, effort), timing.tried(effort, response.correct, believed, expected))
     if effort < timing.TRIED:
         return Heard(predicted, timed, response.skills, pace, nothing, nothing, nothing, believed, expected, sort)
     error, variance = response.correct - believed, believed * (1.0 - believed)
     first = (error, variance) if response.first else nothing
     practised = (-error, variance) if response.practised else nothing
-    tells = not response.hints and all(tried >= familiarity.LEAST_TRIES for tried in response.tries)
+    tells = response.unaided and all(tried >= familiarity.LEAST_TRIES for tried in response.tries)
     return Heard(
         predicted, timed, response.skills, pace, pull, first, practised, believed, expected, sort,
-        0.0 if response.hints else belief.sharper(response.beliefs, response.weights, response.recents, right),
+        belief.sharper(response.beliefs, response.weights, response.recents, right) if response.unaided else 0.0,
         met, total(map(log1p, response.tries)) / len(response.tries) if tells else 0.0,
     )  # fmt: skip
 
 
-def _believe(row: Row, response: Response, right: belief.Six, effort: float) -> None:
-    """Let the answer count for what is believed of its skills."""
-    taught = [effort * each for each in response.taught]
+def _believe(row: Row, response: Response, right: belief.Six, tried: float) -> None:
+    """Let the answer count for what is believed of its skills: `tried` is how likely it was a try, which may have taught."""
+    taught = [tried * each for each in response.taught]
     after = belief.heard(response.beliefs, response.weights, taught, response.correct, right, response.discrimination)
     for name, known in zip(response.skills, after, strict=True):
         row.skills.touch(hash32(name)).known = known
@@ -170,6 +177,7 @@ def lesson(response: Response, heard: Heard, where: Where) -> LearningRecord:
         sharper=heard.sharper,
         met=heard.met,
         practice=heard.practice,
+        held=response.held,
     )
 
 

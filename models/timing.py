@@ -65,6 +65,14 @@ def quick(item: ItemValues, timing: Timing) -> int:
     return NOT_QUICK
 
 
+def tried(effort: float, correct: bool, believed: float, expected: float) -> float:
+    """How likely an answer was a try and no guess, after what came of it, by Bayes' rule. `effort`: how likely before;
+    `believed`: how likely a right answer was if it was tried, `expected` as it came."""
+    if effort == 1.0:
+        return 1.0
+    return effort * (believed / expected if correct else (1.0 - believed) / (1.0 - expected))
+
+
 def learn(row: Row, item: ItemValues, timing: Timing) -> None:
     """Let a response time count for the learner's pace, shrunken towards that of everybody."""
     if timing.log_seconds is None or timing.residual is None:

@@ -115,7 +115,8 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     `believed` is how likely a right answer was by what is believed of its skills, had it been tried, and `expected` as it
     came (0: nothing was believed). `quick` is which sort of quick answer it is (6: none). `sharper` is by how much more
     likely a right answer is for each unit by which answers had counted more. `met`: whether the item was met before;
-    `practice`: log of one and the tries of its skills so far, 0 where that tells nothing.
+    `practice`: log of one and the tries of its skills so far, 0 where that tells nothing. `held` is what the course was held
+    to be like when all this was said: steepness, newness, spread, discrimination (None in older records: as now).
     """
 
     tenant: str
@@ -146,6 +147,7 @@ class LearningRecord(Struct, frozen=True, kw_only=True, array_like=True):
     sharper: float = 0.0
     met: bool = False
     practice: float = 0.0
+    held: tuple[float, float, float, float] | None = None
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -106,6 +106,7 @@ responses = st.lists(
         tries=st.just(()),
         recents=st.just(()),
         discrimination=st.floats(0.1, 1.0),
+        held=st.just((2.0, 0.0, 1.0, 1.0)),
         efforts=st.lists(st.floats(0.0, 1.0), min_size=timing.NOT_QUICK, max_size=timing.NOT_QUICK),
     ),
     max_size=20,

@@ -301,6 +301,11 @@ def test_mastery_is_of_what_is_usual_in_the_course() -> None:
     made, population = levelled(-3.0, answered=40)
     typical = levels_of(made, population).typical
     assert -1.5 < typical < -1.0, "the mean item of the course takes 1.5 logits, a little less while it is not certain"
+    given = course(segments=[{"id": "a1", "skills": {"a": 1.0}, "items": [{"id": "i1"}]}])
+    change = PopulationChange(tenant="t", course="c", version=1, parent="", weights=[], gradients=[], skills={},
+                              watermark={}, items={"i1": (-1.0, 0.25, 2.3, 1.0, 4)}, responses=60)  # fmt: skip
+    half_known = levels_of(given, Population.empty().apply(change, "x"))
+    assert half_known.typical == pytest.approx(-1.0 * 0.5 / 5.5), "against five items of which nothing is known"
     asked, without = (View(Row(), *each, -1).mastery("a") for each in ((made, population), levelled(0.0)))
     assert math.isclose(math.log(asked / (1 - asked)) - math.log(without / (1 - without)), typical, abs_tol=0.02)
 
@@ -331,6 +336,7 @@ def test_questions_of_a_visit_are_those_listed_until_learners_are_asked_others()
     assert asked({"s0": (3_000, 1_000)}, 20, 20) == [3, 12], "three of a bank of twenty; twelve are told apart"
     assert asked({"s0": (600, 100), "s1": (0, 100)}, 0, 0, 0) == [6, 1, 3], "and a video is still worth a try"
     assert asked({"s0": (9, 0)}, 0, 2) == [2, 2], "answers of a visit that is not over say nothing"
+    assert asked({"s0": (3, 1)}, 6) == [5], "what is listed counts as two visits"
 
 
 def test_a_segment_with_more_questions_is_worth_more_but_not_as_much_more() -> None:

@@ -55,6 +55,7 @@ def test_nothing_follows_from_beliefs_that_are_too_modest_and_not_everything_fro
     for none in (0.0, -0.3, -math.inf, math.nan):
         assert (slowing(none), harder(none)) == NOTHING
     assert slowing(0.2) == 2.0 * slowing(0.1) > 0.0 and harder(0.04) == 2.0 * harder(0.02) > 0.0
+    assert slowing(9.0) == 0.5 and (MUCH, KNOWN) == (8, 0.75)
     assert slowing(9.0) == slowing(math.inf) == slowing(MOST) and harder(9.0) == MOST_HARDER
 
 

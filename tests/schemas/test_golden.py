@@ -138,6 +138,14 @@ def test_what_was_learned_before_answers_were_weighed_is_still_read() -> None:
     assert json.decode((GOLDEN / "6" / "decision.json").read_bytes(), type=Decision).engine == 12
 
 
+def test_what_was_learned_before_answers_said_what_was_held_is_still_read() -> None:
+    (learned,) = decode_learning((GOLDEN / "7" / "learning.msgpack").read_bytes())
+    assert learned.held is None and learned.expected > 0.0
+    learner = PopulationLearner("default", "tiny", Population.empty())
+    assert learner.learn_one(learned) and learner.cut()[0].steepness[0] == STEEPNESS[0], "as if said of what is held now"
+    assert json.decode((GOLDEN / "7" / "decision.json").read_bytes(), type=Decision).engine == 13
+
+
 if __name__ == "__main__":
     for file, content in made().items():
         (GOLDEN / file).write_bytes(content)
