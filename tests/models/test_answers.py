@@ -21,7 +21,7 @@ from models.familiarity import LEAST_SEEN, MOST_SEEN, NOTHING_KNOWN, SEEN, SEEN_
 from models.gain import View
 from models.knowledge import recent_with
 from models.population import DISCRIMINATION, EFFORTS, Population, full_change
-from models.population_learner import LEAST_DISCRIMINATION, MOST_DISCRIMINATION, PopulationLearner
+from models.population_learner import KEPT, LEAST_DISCRIMINATION, MOST_DISCRIMINATION, PopulationLearner
 from models.row import Row
 from models.timing import NOT_QUICK, QUICK, TRIED, Timing, quick
 from schemas.decision import LearningRecord
@@ -377,6 +377,21 @@ def test_a_course_may_become_surer_than_sure_that_answers_count() -> None:
     )
 
 
+def test_what_an_answer_says_is_said_of_where_the_course_stood_when_it_was_read() -> None:
+    now = {"steepness": (3.0, 9.0), "newness": (-0.5, 9.0), "spread": (0.7, 9.0), "discrimination": (0.8, 29.0)}
+    learned = population(**{name: list(values) for name, values in now.items()})
+    learner, then = PopulationLearner("", "", learned), (2.0, 0.0, 1.0, 1.0)
+    learner.learn_one(
+        answer(70, pull=(0.2, 0.5), first=(-0.1, 0.25), apart=1.5, expected=0.6, believed=0.6, sharper=0.3, held=then)
+    )
+    learner.cut()
+    said = (0.2, 0.5), (-0.1, 0.25), (-0.15, 0.5625), (0.4 * 0.3 / 0.24, 0.09 / 0.24)
+    for (name, (value, information)), (slope, told), at in zip(now.items(), said, then, strict=True):
+        known = information if name != "discrimination" else 20.0 + KEPT * (information - 20.0)
+        expected = value + (slope + (at - value) * told) / (known + told)
+        assert getattr(learner.version, name) == pytest.approx((expected, known + told)), name
+
+
 @pytest.mark.parametrize("behind", [3_000, 10_000])
 def test_who_is_many_versions_behind_does_not_overshoot(behind: int) -> None:
     """All was read when nothing was known of the course, and versions are cut while calibrate catches up."""
@@ -391,10 +406,9 @@ def test_who_is_many_versions_behind_does_not_overshoot(behind: int) -> None:
         first = 0.5 + 0.1 * (new + ability * (apart - 1.0))
         learner.learn_one(answer(
             number, correct=right < (0.7 if tries else GUESSED), quick=3, believed=0.7, expected=0.7,
-            sharper=0.2 * (1 if (right < 0.7) == (chance.random() < 0.5) else -1),
             pull=(((chance.random() < q) - p) * 0.1 * below / 0.25, (0.1 * below) ** 2 / 0.25),
             first=(((chance.random() < first) - 0.5) * 0.1 / 0.25, 0.01 / 0.25), apart=ability,
-            held=(held.steepness[0], held.newness[0], held.spread[0], held.discrimination[0]),
+            held=(held.steepness[0], held.newness[0], held.spread[0], 1.0),
         ))  # fmt: skip
         if learner.pending == 256:
             learner.cut()
