@@ -7,6 +7,7 @@ so that a worker that joins or leaves pauses only what moves.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -47,7 +48,8 @@ class KafkaWorker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._learning: set[int] = set()
         self._rest_until = 0.0
-        self._folder = TemporaryDirectory(prefix="segue-faust-")  # it makes one for tables, of which there are none
+        # Faust makes a folder for tables, of which there are none.
+        self._folder = TemporaryDirectory(prefix=f"segue-faust-{os.getpid()}-")
         self.app = self._make_app()
 
     async def start(self) -> None:
@@ -70,7 +72,10 @@ class KafkaWorker:
             await self.app.consumer.commit()
         finally:
             await cancel_all([self._calibrating])
-            await self.app.stop()
+            try:
+                await self.app.stop()
+            finally:
+                self._folder.cleanup()  # a forked process ends without finalizers
 
     def failed(self) -> BaseException | None:
         """What ended a lane, calibrate or Faust against the rules; None while all is well."""

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 from uuid import uuid4
 
 import pytest
@@ -120,8 +121,10 @@ async def test_a_worker_that_joins_and_one_that_leaves_lose_nothing(tmp_path: Pa
             supervisor.add("worker", environment=first.environment)
             await until(lambda: tally.decisions >= 0.7 * tally.events)
             assert first.process is not None
+            assert (folders := list(Path(gettempdir()).glob(f"segue-faust-{first.process.pid}-*")))
             first.process.terminate()
             assert await asyncio.to_thread(first.process.wait, 20) == 0, "a worker leaves cleanly"
+            assert not any(folder.exists() for folder in folders), "and nothing behind"
 
         await replay(place, learners=12, answers=60, meanwhile=join_and_leave)
         async with reader(place) as read:
