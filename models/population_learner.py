@@ -65,8 +65,8 @@ MAX_ITEMS: Final = 100_000
 
 class Newton:
     """One number, with the information about it, that each version moves by one step of Newton's method within bounds. An
-    answer says where from there the number should be where it was when the answer was read: who is many versions behind
-    does not push it on and on."""
+    answer speaks of where the number stood when the answer was read; else it would be pushed on and on by who is many
+    versions behind."""
 
     __slots__ = ("_highest", "_information", "_kept", "_least", "_lowest", "_said", "_slope", "value")
 
