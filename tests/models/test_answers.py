@@ -260,6 +260,13 @@ def test_an_item_of_two_skills_tells_of_familiarity_where_both_were_practised() 
         assert outcome.learning is not None and outcome.learning.practice == pytest.approx(practice)
 
 
+def test_a_slow_answer_goes_back_with_the_pace_of_who_gave_it_as_it_was_before() -> None:
+    row = practised(3, start(0.6))
+    row.tau, row.timed = 0.5, 20
+    told, after = lesson(row, population(), item="i1", latency_ms=60_000)
+    assert told.pace == pytest.approx(0.5, abs=1e-3) and after.tau > 0.5
+
+
 def test_an_answer_goes_back_with_what_was_held_of_the_course() -> None:
     learned = population(steepness=[3.0, 9.0], newness=[-0.5, 9.0], spread=[0.7, 9.0], discrimination=[1.3, 9.0])
     assert lesson(practised(3, start(0.6)), learned)[0].held == (3.0, -0.5, 0.7, 1.3)
