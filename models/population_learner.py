@@ -4,10 +4,8 @@ Weights learn by AdaGrad (Duchi et al. 2011) on the log loss; an effect of an it
 and curvature h = p(1-p) moves by k e with k = v / (1 + h v), and v becomes max(k, .002) (scalar Laplace steps). Cells learn
 by AdaGrad at two rates side by side; each course predicts with the rate of less log loss so far, always counted before
 learning (prequential; Dawid 1984). Small courses want the slow one, large ones the quick one.
-Of segments the ratings "time well spent" are counted, and the answers of a visit. How steep a course's levels are (the
-author's difficulties, in models.belief), how well skills are known before any practice, and how far answers fall short of
-beliefs after much of it are learned by Newton steps on the log likelihood, one a version; likewise how far answers depend on
-their skills, and how many quick ones are tries (docs/decisions/0035-what-answers-say.md).
+Of segments the ratings "time well spent" are counted, and the answers of a visit. What the course is like is learned in
+models.course_learner.
 """
 
 from __future__ import annotations
@@ -17,13 +15,9 @@ from collections.abc import Iterable, Sequence
 from operator import mul
 from typing import Final
 
-from models import familiarity
 from models.adagrad import descend, predicted, stepped
-from models.belief import GUESSED, LEAST_SHARE
+from models.course_learner import CourseLearner
 from models.population import (
-    DISCRIMINATION,
-    EFFORTS,
-    LEAST_SPREAD,
     NEW_CELL,
     NEW_ITEM,
     NEW_SEGMENT,
@@ -44,53 +38,11 @@ from schemas.population import (
     change_hash,
 )
 
-MOST_STEEP: Final = 12.0
-LEAST_NEW: Final = -2.0
-"""Newness never raises: nobody is to skip what others happened to know."""
-MOST_SHORT: Final = 2.0
-LEAST_DISCRIMINATION: Final = LEAST_SHARE
-MOST_DISCRIMINATION: Final = 1.4
-"""More than 1 counts as 1; it is how sure a course may become of that."""
-KEPT: Final = 0.9999
-"""What each response of a course leaves of the information about what the course is like, above what there was before any:
-so about the last ten thousand count, and who answers nonsense is forgotten."""
-NOTHING: Final = (0.0, 0.0)
-"""What most answers say of new skills, and of those practised much."""
 LEAST_VARIANCE: Final = 0.002
 TIME_RATE: Final = 0.05
 MAX_EFFECT: Final = 8.0
 MAX_ITEMS: Final = 100_000
 """Items and segments of a course beyond these are not learned: whoever names them without end must not fill every worker."""
-
-
-class Newton:
-    """One number, with the information about it, that each version moves by one step of Newton's method within bounds. An
-    answer speaks of where the number stood when the answer was read; else it would be pushed on and on by who is many
-    versions behind."""
-
-    __slots__ = ("_highest", "_information", "_kept", "_least", "_lowest", "_said", "_slope", "value")
-
-    def __init__(
-        self, start: tuple[float, ...], lowest: float, highest: float, least: float = 0.0, kept: float = 1.0
-    ) -> None:
-        self.value, self._information = start
-        self._lowest, self._highest = lowest, highest
-        self._least, self._kept = least, kept
-        self._slope = self._said = 0.0
-
-    def learn_one(self, said: tuple[float, float], at: float) -> None:
-        """Take what an answer says: slope of its log likelihood where the number was `at`, information."""
-        self._slope += said[0] + (at - self.value) * said[1]
-        self._said += said[1]
-
-    def cut(self, responses: int) -> tuple[float, float]:
-        """Make the step. Each of the responses since the last one leaves the share `kept` of what was known above `least`.
-        Returns the number, and the information about it."""
-        known: float = self._least + self._kept**responses * (self._information - self._least)
-        self._information = known + self._said
-        self.value = max(self._lowest, min(self._highest, self.value + self._slope / self._information))
-        self._slope = self._said = 0.0
-        return self.value, self._information
 
 
 class PopulationLearner:
@@ -108,17 +60,7 @@ class PopulationLearner:
         self._segments: dict[str, SegmentValues] = {}
         self._passes: dict[str, PassValues] = {}
         self._segment_count, self._pass_count = len(start.segments.whole()), len(start.passes.whole())
-        self._steepness = Newton(start.steepness, 0.0, MOST_STEEP)
-        self._newness = Newton(start.newness, LEAST_NEW, 0.0)
-        self._spread = Newton(start.spread, LEAST_SPREAD, 1.0)
-        self._shortfall = Newton(start.shortfall, -MOST_SHORT, MOST_SHORT)
-        self._discrimination = Newton(
-            start.discrimination, LEAST_DISCRIMINATION, MOST_DISCRIMINATION, DISCRIMINATION[1], KEPT
-        )
-        self._efforts = [
-            Newton(values, 0.0, 1.0, prior[1], KEPT) for values, prior in zip(start.efforts, EFFORTS, strict=True)
-        ]
-        self._practice: Sequence[float] = familiarity.NOTHING_TOLD
+        self._course_learner = CourseLearner(start)
         self._losses = list(start.losses)
         self._item_count = len(start.items.whole())
         self._watermark = dict(start.watermark)
@@ -171,8 +113,7 @@ class PopulationLearner:
             return True
         if not response.guessed:
             self._learn_outcome(response)
-            self._learn_course(response)
-        self._learn_effort(response)
+        self._course_learner.learn_one(response)
         if response.log_seconds is not None and not response.guessed:
             self._learn_time(response.item, response.log_seconds - response.pace)
         return True
@@ -192,20 +133,13 @@ class PopulationLearner:
             losses=list(self._losses),
             segments=self._segments,
             passes=self._passes,
-            steepness=list(self._steepness.cut(self.pending)),
-            newness=list(self._newness.cut(self.pending)),
-            shortfall=list(self._shortfall.cut(self.pending)),
-            spread=list(self._spread.cut(self.pending)),
-            discrimination=list(self._discrimination.cut(self.pending)),
-            efforts=[effort.cut(self.pending) for effort in self._efforts],
-            familiarity=familiarity.joined(self._version.familiarity, KEPT**self.pending, self._practice),
             watermark=dict(self._watermark),
             responses=self.responses,
+            **self._course_learner.cut(self.pending)._asdict(),
         )
         name = change_hash(change)
         self._version = self._version.apply(change, name)
         self._items, self._skills, self._cells, self._segments, self._passes = {}, {}, {}, {}, {}
-        self._practice = familiarity.NOTHING_TOLD
         return change, name
 
     def _learn_outcome(self, response: LearningRecord) -> None:
@@ -219,30 +153,6 @@ class PopulationLearner:
         self._keep(response.item, (*_laplace_step(item[0], item[1], e, h), *item[2:]))
         for name, (effect, v) in zip(response.skills, skills, strict=True):
             self._skills[name] = _laplace_step(effect, v, e / len(skills), h)
-
-    def _learn_course(self, response: LearningRecord) -> None:
-        """What answers say beyond right and wrong, of a course that beliefs are held in."""
-        steepness, newness, spread, discrimination = response.held or (
-            self._steepness.value, self._newness.value, self._spread.value, self._discrimination.value
-        )  # fmt: skip
-        self._steepness.learn_one(response.pull, steepness)
-        if response.first != NOTHING:
-            self._newness.learn_one(response.first, newness)
-            self._spread.learn_one(_times(response.first, response.apart), spread)
-        if response.practised != NOTHING:
-            self._shortfall.learn_one(response.practised, 0.0)
-        if response.expected:
-            p = response.expected
-            error, variance = response.correct - p, p * (1.0 - p)
-            self._discrimination.learn_one(_said(error, variance, response.sharper), discrimination)
-            if response.practice:
-                self._practice = familiarity.added(self._practice, error, variance, response.met, response.practice)
-
-    def _learn_effort(self, response: LearningRecord) -> None:
-        if response.expected and response.quick < len(self._efforts):
-            effort, moved = self._efforts[response.quick], response.believed - GUESSED
-            p = GUESSED + effort.value * moved
-            effort.learn_one(_said(response.correct - p, p * (1.0 - p), moved), effort.value)
 
     def _learn_rating(self, segment: str, rating: int) -> None:
         known = self._segments.get(segment) or self._version.segments.get(segment, NEW_SEGMENT)
@@ -288,16 +198,6 @@ class PopulationLearner:
 
     def _skill(self, name: str) -> SkillValues:
         return self._skills.get(name) or self._version.skills.get(name, NEW_SKILL)
-
-
-def _said(error: float, variance: float, moved: float) -> tuple[float, float]:
-    """What an answer says of a number that moves its probability: slope of its log likelihood, information."""
-    return error * moved / variance, moved * moved / variance
-
-
-def _times(said: tuple[float, float], factor: float) -> tuple[float, float]:
-    """What is said of a number, as of what it is multiplied by `factor` to get."""
-    return said[0] * factor, said[1] * factor * factor
 
 
 def _laplace_step(effect: float, v: float, e: float, h: float) -> tuple[float, float]:

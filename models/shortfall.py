@@ -3,7 +3,7 @@
 Beliefs assume that every try may teach (models.belief). Where learners come to an end of what practice teaches them, they
 are believed to know what they do not. It shows in answers to skills tried MUCH times and more, believed at KNOWN and more,
 of which nothing is forgotten: `shortfall` is by how many logits they are worse than expected, a maximum likelihood by
-Newton's steps (models.population_learner). Where it is above 0 later tries teach less than the first ones did, and, as who
+Newton's steps (models.course_learner). Where it is above 0 later tries teach less than the first ones did, and, as who
 practises what is easy does not get on, harder questions fit. Below 0 it changes nothing: beliefs that are too modest cost
 minutes, not gaps (docs/decisions/0030-shortfall.md).
 """
