@@ -1,5 +1,5 @@
 """What answers say of a course beyond right and wrong: whether they depend on the skill, whether quick ones are tries,
-whether practice stays with the items. Who tells it, what is learned of it, and what changes then."""
+whether practice stays with the items. Who tells it, and what changes then."""
 
 from __future__ import annotations
 
