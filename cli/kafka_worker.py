@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
+from tempfile import TemporaryDirectory
 
 from agents.books import TopicBooks
 from agents.calibrate import Calibrate
@@ -37,16 +39,18 @@ async def run_kafka_worker(settings: Settings, parts: Shared, cluster: Cluster, 
     sink = GatheringSink(parts.producer, GATHER_SECONDS)
     ports = Ports(source, view, books, sink, checkpoints, watch, settings.partitions, settings.checkpoint_seconds)
     await source.start()
-    worker = KafkaWorker(cluster, ports, checkpoints, calibrate)
     measuring = watch.watch(source, view.beat)
     try:
-        await worker.start()
-        log.info("worker ready", broker="kafka", servers=cluster.servers, models=form())
-        watching = asyncio.create_task(_until_failed(worker))
-        await until_stopped_or_failed(stop, [watching, *measuring, *always])
-        watching.cancel()
-        await worker.stop()
-        log.info("worker stopped")
+        # A forked process ends without finalizers, and one that fails without `stop`: the folder must not outlast either.
+        with TemporaryDirectory(prefix=f"segue-faust-{os.getpid()}-") as folder:
+            worker = KafkaWorker(cluster, ports, checkpoints, calibrate, folder)
+            await worker.start()
+            log.info("worker ready", broker="kafka", servers=cluster.servers, models=form())
+            watching = asyncio.create_task(_until_failed(worker))
+            await until_stopped_or_failed(stop, [watching, *measuring, *always])
+            watching.cancel()
+            await worker.stop()
+            log.info("worker stopped")
     finally:
         await cancel_all(measuring)
         await sink.stop()

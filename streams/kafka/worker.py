@@ -7,10 +7,8 @@ so that a worker that joins or leaves pauses only what moves.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
@@ -37,9 +35,12 @@ log = logger(__name__)
 
 
 class KafkaWorker:
-    """Runs lanes and calibrate under Faust, from `start` until `stop`."""
+    """Runs lanes and calibrate under Faust, from `start` until `stop`. In `folder` Faust makes one for tables, of which
+    there are none."""
 
-    def __init__(self, cluster: Cluster, ports: Ports, checkpoints: KafkaCheckpoints, calibrate: Calibrate) -> None:
+    def __init__(
+        self, cluster: Cluster, ports: Ports, checkpoints: KafkaCheckpoints, calibrate: Calibrate, folder: str
+    ) -> None:
         self._cluster = cluster
         self._ports = ports
         self._checkpoints = checkpoints
@@ -48,8 +49,7 @@ class KafkaWorker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._learning: set[int] = set()
         self._rest_until = 0.0
-        # Faust makes a folder for tables, of which there are none.
-        self._folder = TemporaryDirectory(prefix=f"segue-faust-{os.getpid()}-")
+        self._folder = folder
         self.app = self._make_app()
 
     async def start(self) -> None:
@@ -72,10 +72,7 @@ class KafkaWorker:
             await self.app.consumer.commit()
         finally:
             await cancel_all([self._calibrating])
-            try:
-                await self.app.stop()
-            finally:
-                self._folder.cleanup()  # a forked process ends without finalizers
+            await self.app.stop()
 
     def failed(self) -> BaseException | None:
         """What ended a lane, calibrate or Faust against the rules; None while all is well."""
@@ -98,7 +95,7 @@ class KafkaWorker:
             self._cluster.app,
             broker=[URL(f"kafka://{server}") for server in self._cluster.servers.split(",")],
             store="memory://",
-            datadir=self._folder.name,
+            datadir=self._folder,
             web_enabled=False,
             topic_allow_declare=False,
             topic_disable_leader=True,

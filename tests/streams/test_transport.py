@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,9 +91,9 @@ async def test_a_rebalance_that_takes_what_is_sought_does_not_end_the_worker() -
     assert taken == [] and standing.sought == 1
 
 
-async def test_a_fetch_waits_no_longer_than_we_say(cluster: Cluster) -> None:
+async def test_a_fetch_waits_no_longer_than_we_say(cluster: Cluster, tmp_path: Path) -> None:
     nothing: Any = SimpleNamespace()
-    app = KafkaWorker(cluster, nothing, nothing, nothing).app
+    app = KafkaWorker(cluster, nothing, nothing, nothing, str(tmp_path)).app
     app.finalize()
     broker = app.consumer._thread._create_consumer(asyncio.get_running_loop())
     await broker.start()
