@@ -24,6 +24,7 @@ MOST_SEEN: Final = 0.95
 NOTHING_KNOWN: Final = (30.0, 0.0, 0.0, 30.0, 0.0, 30.0, 0.0, 0.0, 0.0)
 """The nine sums before any answer: of variance x each pair of (1, met, log tries), upper triangle, and of error x each."""
 NOTHING_TOLD: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""The sums of no answers."""
 
 
 def added(sums: Sequence[float], error: float, variance: float, met: float, tries: float) -> list[float]:

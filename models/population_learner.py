@@ -17,15 +17,7 @@ from typing import Final
 
 from models.adagrad import descend, predicted, stepped
 from models.course_learner import CourseLearner
-from models.population import (
-    NEW_CELL,
-    NEW_ITEM,
-    NEW_SEGMENT,
-    NEW_SKILL,
-    NO_PASSES,
-    Population,
-    leading,
-)
+from models.population import NEW_CELL, NEW_ITEM, NEW_SEGMENT, NEW_SKILL, NO_PASSES, Population, leading
 from models.sums import total
 from schemas.decision import LearningRecord
 from schemas.population import (
