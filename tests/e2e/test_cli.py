@@ -79,7 +79,7 @@ def test_a_failing_replay_ends_with_one_json_object() -> None:
     assert "error" in json.loads(ran.stdout.splitlines()[-1])
 
 
-def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_up_serves_with_one_worker_until_it_is_told_to_stop_and_leaves_nothing_running(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cli.main", "up", "--port", "0", "--data", str(tmp_path), "--course", str(SAMPLE)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None
@@ -87,6 +87,8 @@ def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(tmp_path:
     key = process.stdout.readline().split()[-1]
     answer = httpx.get(f"{url}/v1/courses", headers={"Authorization": f"Bearer {key}"})
     assert [course["id"] for course in answer.json()] == ["personal-data"]
+    second = segue("worker", SEGUE_DATA=str(tmp_path))
+    assert second.returncode == 2 and "A worker runs on" in second.stderr and "SEGUE_BROKER=kafka" in second.stderr
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)  # by somebody who cannot wait: it must not keep anything from stopping
     assert process.wait(30) == 0
