@@ -29,6 +29,7 @@ from benchmarks.policy_plots import plot
 from benchmarks.policy_rivals import KNOWN, RIVALS, Policy
 from benchmarks.policy_segue import Segue
 from benchmarks.policy_worlds import MASTERED, WORLDS, Learner, course_of
+from benchmarks.policy_worlds_life import LIFE
 from benchmarks.policy_worlds_minds import MINDS
 from benchmarks.policy_worlds_practice import PRACTICE
 from benchmarks.policy_worlds_schooling import SCHOOLING
@@ -46,7 +47,7 @@ COURSES, QUICK_COURSES = 3, 1
 ROUNDS = 2_000
 EVERYWHERE: dict[str, tuple[Callable[[int], Course], type[Learner]]] = {
     **{name: (course_of, learner) for name, learner in WORLDS.items()}, **PRACTICE, **STATES,
-    **TEACHING, **MINDS, **SCHOOLING, **TRADES,
+    **TEACHING, **MINDS, **SCHOOLING, **TRADES, **LIFE,
 }  # fmt: skip
 """Worlds by name: the course of a seed, and its learners."""
 
