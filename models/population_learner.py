@@ -18,7 +18,9 @@ from typing import Final
 from models.adagrad import descend, predicted, stepped
 from models.course_learner import CourseLearner
 from models.population import NEW_CELL, NEW_ITEM, NEW_SEGMENT, NEW_SKILL, NO_PASSES, Population, leading
+from models.row import bounded
 from models.sums import total
+from models.timing import MOST_AWAY
 from schemas.decision import LearningRecord
 from schemas.population import (
     CellValues,
@@ -183,7 +185,7 @@ class PopulationLearner:
     def _learn_time(self, name: str, log_seconds: float) -> None:
         effect, v, mean, variance, seen = self.item(name)
         rate = max(TIME_RATE, 1.0 / (seen + 1))
-        difference = log_seconds - mean
+        difference = bounded(log_seconds - mean, MOST_AWAY * math.sqrt(variance))
         mean += rate * difference
         variance = max(0.05, (1 - rate) * variance + rate * difference * difference * (1 - rate)) if seen else 1.0
         self._keep(name, (effect, v, mean, variance, min(seen + 1, 1_000_000)))

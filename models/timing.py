@@ -28,6 +28,8 @@ _QUICK_LOGS: Final = [math.log(share) for share in QUICK]
 TRIED: Final = 0.9
 """Answers of a sort of which fewer than this share are tries say nothing more of a course than that they are guesses."""
 PACE_WEIGHT: Final = 8.0
+MOST_AWAY: Final = 4.0
+"""Deviations from what is typical by which a time counts at most: a page may be left open for hours."""
 
 
 class Timing(NamedTuple):
@@ -48,7 +50,7 @@ def read(row: Row, item: ItemValues, latency_ms: int | None) -> Timing:
     _, _, mean, variance, seen = item
     seconds = max(latency_ms, 1) / 1000.0
     log_seconds = math.log(seconds)
-    residual = bounded((log_seconds - mean - row.tau) / math.sqrt(variance), 4.0)
+    residual = bounded((log_seconds - mean - row.tau) / math.sqrt(variance), MOST_AWAY)
     limit = min(GUESS_MOST_SECONDS, GUESS_SHARE * math.exp(mean))
     return Timing(log_seconds, residual, seen >= LEAST_SEEN and seconds < limit)
 
@@ -79,7 +81,8 @@ def learn(row: Row, item: ItemValues, timing: Timing) -> None:
         return
     row.timed = count(row.timed + 1)
     weight = 1.0 / (min(row.timed, 50) + PACE_WEIGHT)
-    row.tau = bounded(row.tau + weight * (timing.log_seconds - item[2] - row.tau), 3.0)
+    away = bounded(timing.log_seconds - item[2] - row.tau, MOST_AWAY * math.sqrt(item[3]))
+    row.tau = bounded(row.tau + weight * away, 3.0)
     row.ew_residual_time += 0.2 * (timing.residual - row.ew_residual_time)
     as_byte = round(timing.residual * 31) & 0xFF
     row.time_residuals = (row.time_residuals + bytes((as_byte,)))[-RESIDUALS:]

@@ -206,6 +206,13 @@ def test_a_slow_answer_goes_back_with_the_pace_of_who_gave_it_as_it_was_before()
     assert told.pace == pytest.approx(0.5, abs=1e-3) and after.tau > 0.5
 
 
+def test_a_page_left_open_for_hours_makes_nobody_slow() -> None:
+    row = practised(3, start(0.6))
+    row.timed = 20
+    _, after = lesson(row, population(), item="i1", latency_ms=86_400_000)
+    assert after.tau == pytest.approx(4.0 / (21 + 8), rel=1e-3)
+
+
 def test_an_answer_goes_back_with_what_was_held_of_the_course() -> None:
     learned = population(steepness=[3.0, 9.0], newness=[-0.5, 9.0], spread=[0.7, 9.0], discrimination=[1.3, 9.0])
     assert lesson(practised(3, start(0.6)), learned)[0].held == (3.0, -0.5, 0.7, 1.3)

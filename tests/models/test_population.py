@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import log, sqrt
 from typing import Any
 
 import pytest
 
-from models.population import Population, full_change, leading
+from models.population import NEW_ITEM, Population, full_change, leading
 from models.population_learner import MAX_ITEMS, PopulationLearner
 from models.timing import NOT_QUICK
 from schemas.decision import LearningRecord
@@ -129,6 +130,20 @@ def test_how_long_an_item_takes_is_the_mean_of_what_it_took_less_the_pace_of_who
     for number in range(10, 400):
         learner.learn_one(answer(number, log_seconds=5.0))
     assert learner.item("i")[2] == pytest.approx(5.0, abs=0.01), "and what changes is followed"
+
+
+def test_a_page_left_open_for_a_day_counts_as_four_deviations_from_the_first_answer_on() -> None:
+    learner, day = PopulationLearner("", "", Population.empty()), log(86_400.0)
+    learner.learn_one(answer(0, log_seconds=day))
+    assert learner.item("i")[2] == pytest.approx(NEW_ITEM[2] + 4.0 * sqrt(NEW_ITEM[3]))
+    for number in range(1, 60):
+        learner.learn_one(answer(number, log_seconds=3.0 + 0.3 * (-1) ** number))
+    _, _, mean, variance, seen = learner.item("i")
+    learner.learn_one(answer(60, log_seconds=day))
+    rate, away = 0.05, 4.0 * sqrt(variance)
+    assert learner.item("i")[2:] == pytest.approx(
+        (mean + rate * away, (1.0 - rate) * (variance + rate * away * away), seen + 1)
+    )
 
 
 def test_an_effect_is_never_taken_to_be_known_for_good() -> None:
