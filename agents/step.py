@@ -31,7 +31,7 @@ from schemas.evidence import EvidenceRecord, Kind
 from schemas.ids import decision_id, hash32
 from schemas.interaction import Interaction
 
-ENGINE = 14
+ENGINE = 15
 """Number of the function below. A change that gives other bytes for the same input raises it."""
 
 HAPPENS_IN_SEGMENT = frozenset({"answered", "completed", "viewed", "rendered", "hinted", "paused"})
@@ -165,8 +165,9 @@ def _hear(row: Row, told: _Told) -> None:
         known, tries = [state.known for state in states], [state.tries for state in states]
         weights, beliefs = [segment.skills.get(name, 1.0) for name in skills], _beliefs(view, skills, known)
         below, steep = view.learned.middle - segment.difficulty, view.learned.steep
+        form = min(1.0, view.learned.forms[told.course.places[segment.id]])
         taught = [
-            weight * view.teaches(each, tried, steep * below)
+            weight * form * view.teaches(each, tried, steep * below)
             for weight, each, tried in zip(weights, beliefs, tries, strict=True)
         ]
         first, practised = not any(tries), view.tells(skills, known, tries)

@@ -2,19 +2,21 @@
 
     known = mastery between GUESSED and DONE, as a share
     left = (expected rise of mastery by the segment's questions x slowed + what they bring back)
-           x growth x readiness x ahead x wanted
+           x nearness x growth x readiness x ahead x wanted
     score = sum over skills of weight x left x fit / minutes x stays^seen x priority x quality
 
 Mastery is the probability of answering a typical item of the skill right. How far so many questions are expected to raise
 it is what models.belief says of the levels at which the learner may be; slowed, where later tries of a course teach less
-(models.shortfall). Of what was forgotten each try brings back BACK of the rest. Growth: where levels mean anything (and
-half so where there is one only), who knows next to nothing of a skill gains less of it, up to GROWN. Readiness is how far
-the skills are known that this one builds on; ahead counts those that build on it: 1 + .25 for each, as far as that one is
-not known yet. A segment fits who answers about five in eight of its questions right, fewer where beliefs are too high after
-much practice; who wants to go slower is given easier ones. How deep that cuts depends on whether the author's levels mean
-anything (models.levels). Wanted is what goal and work context ask for. Quality is the population's. What each visit
-before leaves, .85 or what the course's answers say, is in models.familiarity. The factors are those
-of the policy page of the design, but for what is known ahead (docs/decisions/0034-ahead.md).
+(models.shortfall). Of what was forgotten each try brings back BACK of the rest. Nearness is BEGUN to DONE_SOON, by how much
+is known: what is nearly mastered is finished before more is begun. Growth: where levels mean anything (and half so where
+there is one only), who knows next to nothing of a skill gains less of it, up to GROWN. Readiness is how far the skills are
+known that this one builds on; ahead counts those that build on it: 1 + .25 for each, as far as that one is not known yet. A
+segment fits who answers about five in eight of its questions right, fewer where beliefs are too high after much practice;
+who wants to go slower is given easier ones. How deep that cuts depends on whether the author's levels mean anything
+(models.levels). Wanted is what goal and work context ask for. Quality is the population's, and what a question of the
+segment's format stands for (models.plan). What each visit before leaves, .85 or what the course's answers say, is in
+models.familiarity. The factors are those of the policy page of the design, but for what is known ahead, nearness and formats
+(docs/decisions/0034-ahead.md, 0037-new-eyes.md).
 
 All segments of a course are worked out together, skills first; see models.plan.
 """
@@ -44,6 +46,9 @@ HARDEST: Final = -0.6
 GUESSED: Final = 0.25
 DONE: Final = 0.9
 UNREADY: Final = 0.25
+BEGUN: Final = 0.75
+DONE_SOON: Final = 1.25
+"""Nearness of a skill of which nothing is known, and of one that is known wholly."""
 UNGROWN: Final = 0.16
 GROWN: Final = 0.42
 """Growth at nothing known, and how much is known where it is whole."""
@@ -175,6 +180,7 @@ def _left(view: View) -> dict[int, list[float]]:
         bases, factor = plan.bases[place], 1.0
         for later in plan.later[place]:
             factor += DOWNSTREAM * (1.0 - known[later])
+        factor *= BEGUN + (DONE_SOON - BEGUN) * share
         if share < GROWN:
             factor *= 1.0 - growth * (1.0 - UNGROWN) * (1.0 - share / GROWN)
         factors.append(factor * _readiness(known, bases) if bases else factor)
@@ -241,7 +247,7 @@ def _factor(rate: float, minutes: float, state: int, seen: list[float]) -> float
 def _worth(view: View) -> list[float]:
     left, fits, tries = view.left, view.fits, view.learned.tries
     rates, minutes = view.learned.rates, expected_minutes(view.row, 1.0)
-    wholes = [_whole(left[tries[entry.place]], fits, entry) for entry in view.plan.entries]
+    wholes = [_whole(left, tries[entry.place], fits, entry) for entry in view.plan.entries]
     worth = [whole * (rate / minutes) for whole, rate in zip(wholes, rates, strict=True)]
     by_key = view.plan.by_key
     for key, state in view.row.segments.items():
@@ -251,10 +257,10 @@ def _worth(view: View) -> list[float]:
     return worth
 
 
-def _whole(left: list[float], fits: list[float], entry: Entry) -> float:
+def _whole(left: dict[int, list[float]], tries: list[int], fits: list[float], entry: Entry) -> float:
     whole = 0.0
-    for _, skill, pair, weight in entry.taught:
-        whole += left[skill] * fits[pair] * weight
+    for (_, skill, pair, weight), asked in zip(entry.taught, tries, strict=True):
+        whole += left[asked][skill] * fits[pair] * weight
     return whole
 
 
@@ -289,6 +295,9 @@ class Score(NamedTuple):
 def score(view: View, segment: Segment) -> Score:
     """Expected gain per minute of `segment`, with its parts."""
     entry, fits = view.plan.entries[view.course.places[segment.id]], view.fits
-    factor, left = factor_of(view, entry), view.left[view.learned.tries[entry.place]]
-    terms = [(f"gain:{name}", factor * (left[skill] * fits[pair] * weight)) for name, skill, pair, weight in entry.taught]
+    factor, left, tries = factor_of(view, entry), view.left, view.learned.tries[entry.place]
+    terms = [
+        (f"gain:{name}", factor * (left[asked][skill] * fits[pair] * weight))
+        for (name, skill, pair, weight), asked in zip(entry.taught, tries, strict=True)
+    ]
     return Score(segment, view.worth[entry.place], terms)

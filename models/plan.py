@@ -7,6 +7,7 @@ choosing is loops over lists of numbers, which a compiler turns into quick ones 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import exp, log
 from typing import Final
 
 from models import shortfall
@@ -16,6 +17,7 @@ from models.levels import levels_of
 from models.mastery import SkillEffects
 from models.population import NEW_SEGMENT, NO_PASSES, Population
 from models.row import SEEN_MASK
+from models.sums import total
 from schemas.course import Course, Segment
 from schemas.ids import hash32
 
@@ -32,9 +34,10 @@ BITMAPS_KEPT: Final = 4_096
 
 class Entry:
     """One segment: its 32-bit name, its place and bit in the authored order, and what it teaches: per skill its name, its
-    place, its pair and its weight; and the skill of the largest weight, the last by name of equals ("" for none)."""
+    place, its pair and its weight; which share of its questions draws on each (`asking`); and the skill of the largest
+    weight, the last by name of equals ("" for none)."""
 
-    __slots__ = ("bit", "key", "place", "segment", "strongest", "taught")
+    __slots__ = ("asking", "bit", "key", "place", "segment", "strongest", "taught")
 
     def __init__(self, segment: Segment, place: int, taught: list[tuple[str, int, int, float]]) -> None:
         self.segment = segment
@@ -42,6 +45,7 @@ class Entry:
         self.place = place
         self.bit = 1 << place
         self.taught = taught
+        self.asking: list[float] = _asking(segment)
         self.strongest: str = max((weight, name) for name, _, _, weight in taught)[1] if taught else ""
 
 
@@ -115,16 +119,18 @@ class Plan:
 
 class Learned:
     """What a version of the population tells of a course: each segment's worth per minute before any learner, how many
-    questions going through it asks (`tries`; `counts` has each number once), and the effects of its skills. Worth is the
-    author's priority over minutes, times quality: the ratings "time well spent", shrunken. `easier` is by pair of the plan:
-    what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to 1, and `growth` how
-    far who knows nothing gains less; `steep` how steep levels are, and `middle` is their mean. `slowing` and `harder`: see
-    models.shortfall. `discrimination` and `efforts` are what models.belief and models.timing ask for; `seen` is what is
-    left of a segment's worth after so many visits (models.familiarity). `held` goes back to calibrate with every answer, so
-    that it knows what was held of the course when the answer was read: steepness, newness, spread, discrimination."""
+    questions going through it asks of each of its skills (`tries`; `counts` has each number once), and the effects of its
+    skills. Worth is the author's priority over minutes, times quality (the ratings "time well spent", shrunken) and what a
+    question of its format stands for (`forms`), against a usual one. `easier` is
+    by pair of the plan: what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to
+    1, and `growth` how far who knows nothing gains less; `steep` how steep levels are, and `middle` is their mean. `slowing`
+    and `harder`: see models.shortfall. `discrimination` and `efforts` are what models.belief and models.timing ask for;
+    `seen` is what is left of a segment's worth after so many visits (models.familiarity). `held` goes back to calibrate with
+    every answer, so that it knows what was held of the course when the answer was read: steepness, newness, spread,
+    discrimination."""
 
-    __slots__ = ("counts", "discrimination", "easier", "effects", "efforts", "growth", "harder", "held", "middle", "rates",
-                 "seen", "slowing", "steep", "tries", "trust")  # fmt: skip
+    __slots__ = ("counts", "discrimination", "easier", "effects", "efforts", "forms", "growth", "harder", "held", "middle",
+                 "rates", "seen", "slowing", "steep", "tries", "trust")  # fmt: skip
 
     def __init__(self, course: Course, plan: Plan, population: Population) -> None:
         levels = levels_of(course, population)
@@ -142,11 +148,17 @@ class Learned:
         self.slowing: float = shortfall.slowing(population.shortfall[0])
         self.harder: float = shortfall.harder(population.shortfall[0])
         self.easier: list[float] = [self.steep * (levels.middle - pair.level) for pair in plan.pairs]
+        asked = questions(course, population)
+        self.forms: list[float] = forms(course, asked)
         self.rates: list[float] = [
-            rate * quality(population, entry.segment.id) for rate, entry in zip(plan.rates, plan.entries, strict=True)
+            rate * form * quality(population, entry.segment.id)
+            for rate, form, entry in zip(plan.rates, self.forms, plan.entries, strict=True)
         ]
-        self.tries: list[int] = questions(course, population)
-        self.counts: list[int] = sorted(set(self.tries))
+        self.tries: list[list[int]] = [
+            [max(1, round(count * share)) for share in entry.asking]
+            for count, entry in zip(asked, plan.entries, strict=True)
+        ]
+        self.counts: list[int] = sorted({count for counts in self.tries for count in counts})
         self.effects = SkillEffects(list(plan.skill_places), population, levels.typical)
 
 
@@ -189,6 +201,25 @@ def questions(course: Course, population: Population) -> list[int]:
         mean = (given + PRIOR_PASSES * expected) / (times + PRIOR_PASSES) if times else expected
         counts.append(max(1, min(MOST_TRIES, round(mean))))
     return counts
+
+
+def forms(course: Course, asked: list[int]) -> list[float]:
+    """How much a question of each segment's format stands for, against a usual one of the course: a film with one question
+    teaches more than that question asks. Halfway between "every question teaches the same" and "every minute does": the
+    root of how much longer the minutes a question are, by geometric means. `asked`: questions of each segment."""
+    logs: dict[str, list[float]] = {}
+    for segment, count in zip(course.segments, asked, strict=True):
+        logs.setdefault(segment.format, []).append(log(segment.minutes / count))
+    usual = total(map(total, logs.values())) / max(1, len(asked))
+    each = {form: exp(0.5 * (total(given) / len(given) - usual)) for form, given in logs.items()}
+    return [each[segment.format] for segment in course.segments]
+
+
+def _asking(segment: Segment) -> list[float]:
+    """Which share of a segment's questions draws on each of its skills, as those that it lists say; all of them where it
+    lists none."""
+    asked = [item.skills or list(segment.skills) for item in segment.items]
+    return [sum(name in names for names in asked) / len(asked) if asked else 1.0 for name in segment.skills]
 
 
 def _skills(course: Course) -> Iterator[str]:

@@ -17,7 +17,7 @@ from models.row import DO_NOT_PERSONALISE
 from schemas.course import Course, Segment
 from schemas.ids import chance_of
 
-POLICY = "gain-per-minute/11"
+POLICY = "gain-per-minute/12"
 SHARPNESS: Final = 24
 """Half the best score is drawn 2^-24 times as often as the best, 95 % of it .29 times: nearly a softmax over shares of the
 best at temperature .04."""

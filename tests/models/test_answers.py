@@ -66,6 +66,23 @@ def test_the_less_answers_depend_on_the_skill_the_less_one_changes_what_is_belie
     assert usual < little and most == usual, "and none counts for more than it says"
 
 
+def test_a_quick_question_among_longer_ones_teaches_less_and_a_long_one_no_more_than_once() -> None:
+    """Quizzes of a minute a question, alone, among films of four minutes a question, and among cards of a quarter."""
+    quiz = {"id": "a1", "skills": {"a": 1.0}, "minutes": 1, "format": "quiz"}
+
+    def after(*others: dict[str, Any]) -> float:
+        given = course(segments=[quiz, *others])
+        outcome = step(practised(6, start(0.6)).pack(), interaction(1), 0, 0, given, Population.empty())
+        state = Row.unpack(outcome.row).skills.get(hash32("a"))
+        assert state is not None
+        return mastery(state.known, RIGHT)
+
+    other = {"id": "b1", "skills": {"b": 1.0}}
+    alone, films, cards = after(), after({**other, "format": "film", "minutes": 4}), after({**other, "minutes": 0.25})
+    assert mastery(heard([start(0.6)], [1.0], [0.5**0.5], True, RIGHT)[0], RIGHT) == pytest.approx(films, abs=1e-9)
+    assert films < alone == cards
+
+
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 1.0], [1.0, 0.6, 0.3], [1.0, 0.1], [0.5] * 4])
 @pytest.mark.parametrize("effort", [1.0, 0.8, 0.5, 0.2])
 def test_however_little_an_answer_counts_nobody_is_taken_to_learn_by_being_wrong(

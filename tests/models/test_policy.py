@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.belief import GUESSED, MOST, start
+from models.belief import GUESSED, MOST, rise, start
 from models.control import Obeyed
 from models.features import NAMES
 from models.gain import FITS, FITTING_BY_PACE, View, bell, score
 from models.levels import LEVEL_PRIOR, levels_of
 from models.mask import finished, is_required, open_segments, prerequisites_met, removal
-from models.plan import questions
+from models.plan import forms, questions
 from models.policy import UNIFORM_SHARE, Choice, choose, draw, is_held_out, lottery
 from models.population import NEW_ITEM, STEEPNESS, Population
 from models.row import COMPLETED, Row
@@ -345,6 +345,52 @@ def test_a_segment_with_more_questions_is_worth_more_but_not_as_much_more() -> N
         segment["items"] = [{"id": f"{count}.{n}"} for n in range(count)]
     one, two, four = view(course(segments=segments)).worth
     assert one < two < 2 * one and two < four < 2 * two
+
+
+def test_questions_that_name_their_skills_are_practice_of_those_alone() -> None:
+    """A mock exam of six questions, of which one is on b, is worth no more for b than one question on b would be."""
+    on = ["a", "a", "a", "a", "a", "b"]
+    given = course(skills=[{"id": name} for name in "abc"], segments=[
+        {"id": "mock", "skills": {"a": 1.0, "b": 1.0, "c": 1.0}, "minutes": 6,
+         "items": [{"id": f"m{n}", "skills": [skill]} for n, skill in enumerate(on)]},
+        {"id": "both", "skills": {"a": 1.0, "b": 1.0}, "minutes": 6, "items": [{"id": f"b{n}"} for n in range(6)]},
+        {"id": "one", "skills": {"b": 1.0}, "minutes": 6, "items": [{"id": "o"}]},
+        {"id": "none", "skills": {"a": 1.0, "b": 1.0}, "minutes": 6},
+    ])  # fmt: skip
+    place = view(given)
+    assert place.learned.tries == [[5, 1, 1], [6, 6], [1], [4, 4]], "and c, which the author names, is worth a try"
+    mock, one = (dict(score(place, given.by_id[name]).terms) for name in ("mock", "one"))
+    assert mock["gain:b"] == one["gain:b"] < mock["gain:a"]
+    assert place.worth[0] == pytest.approx(sum(mock.values()))
+
+
+def test_a_question_of_a_format_with_few_of_them_stands_for_more() -> None:
+    """Films of eight minutes and one question, quizzes of four minutes and two: a question of a film for twice as much."""
+    film = {"skills": {"a": 1.0}, "minutes": 8, "format": "film", "items": [{"id": "f"}]}
+    quiz = {"skills": {"a": 1.0}, "minutes": 4, "format": "quiz", "items": [{"id": "q1"}, {"id": "q2"}]}
+    given = course(segments=[{"id": "f", **film}, {"id": "q", **quiz}])
+    assert forms(given, [1, 2]) == pytest.approx([2**0.5, 0.5**0.5]) == view(given).learned.forms
+    alike = course(segments=[{"id": "s", **film}, {"id": "l", **film, "minutes": 80}])
+    assert forms(alike, [1, 1]) == pytest.approx([1.0, 1.0]), "within a format minutes are what they are"
+    assert forms(course(segments=[]), []) == []
+    place = view(given)
+    rises = [rise(place.believed("a"), tries) for tries in (1, 2)]
+    told = [worth * minutes / form for worth, minutes, form in zip(place.worth, (8, 4), (2**0.5, 0.5**0.5), strict=True)]
+    assert told[1] / told[0] == pytest.approx(rises[1] / rises[0])
+
+
+def test_what_is_nearly_mastered_is_finished_before_more_is_begun() -> None:
+    given = course(skills=[{"id": "a"}], segments=[{"id": "s", "skills": {"a": 1.0}, "items": [{"id": "i"}]}])
+
+    def nearness(mastery: float) -> float:
+        place = view(given)
+        state = place.row.skills.touch(hash32("a"))
+        state.tries, state.known = 5, start(mastery)
+        place.learned.growth = 0.0
+        assert place.left[1][0] == pytest.approx(rise(state.known, 1) * (0.75 + 0.5 * place.known("a")))
+        return place.left[1][0] / rise(state.known, 1)
+
+    assert 0.75 <= nearness(0.2) < nearness(0.5) < nearness(0.8) <= 1.25
 
 
 def test_what_was_forgotten_is_worth_going_back_to() -> None:
