@@ -178,8 +178,17 @@ def runner_up(view: View, choice: Choice) -> RunnerUp | None:
     if theirs >= ours:
         needs = words["ahead" if theirs > ours else "level"].format(other=_title(other))
     else:
-        as_much = 10.0 * other.minutes * theirs / ours  # tenths of a minute at which it would be worth the same
+        as_much = 10.0 * other.minutes * _minutes_share(view, choice.best.segment, other, theirs / ours)
         needed = (ceil(as_much - ROUNDING) - 1) / 10.0
         kind = "minutes" if needed > 0.0 else "second"
         needs = words[kind].format(other=_title(other), needed=f"{needed:.1f}", minutes=f"{other.minutes:.1f}")
     return RunnerUp(other.id, theirs, needs)
+
+
+def _minutes_share(view: View, chosen: Segment, other: Segment, share: float) -> float:
+    """The share of its minutes at which `other`, worth a `share` of `chosen`, would be worth as much: its minutes also say
+    what a question of its format stands for (models.plan.forms)."""
+    if other.format == chosen.format:
+        return share
+    alike = view.plan.formats[hash32(other.format)].bit_count()
+    return float(share ** (1.0 / (1.0 - 0.5 / alike)))

@@ -251,10 +251,13 @@ def test_not_now_does_not_come_round_with_the_count_of_visits() -> None:
         assert number < 64 or not row.segments[7] & 0x0080
 
 
-@given(st.integers(0, 2**32), st.lists(st.integers(1, 40), min_size=6, max_size=6))
-def test_what_is_said_of_the_runner_up_is_so(seed: int, minutes: list[int]) -> None:
+@given(st.integers(0, 2**32), st.lists(st.integers(1, 40), min_size=6, max_size=6), st.text("fgh", min_size=6, max_size=6))
+def test_what_is_said_of_the_runner_up_is_so(seed: int, minutes: list[int], formats: str) -> None:
     """In a course in which it takes as long as said it does come first; and never is it to take no time at all."""
-    segments = [{"id": f"s{n}", "skills": {"ab"[n % 2]: 1.0}, "minutes": each / 4} for n, each in enumerate(minutes)]
+    segments = [
+        {"id": f"s{n}", "skills": {"ab"[n % 2]: 1.0}, "minutes": each / 4, "format": form}
+        for n, (each, form) in enumerate(zip(minutes, formats, strict=True))
+    ]
     first = choose(fresh(segments), f"d/{seed}")
     told = runner_up(fresh(segments), first)
     if first.arm != "best" or told is None or first.best is None:
@@ -268,7 +271,8 @@ def test_what_is_said_of_the_runner_up_is_so(seed: int, minutes: list[int]) -> N
         assert float(needed[1]) > 0.0
         changed = [{**each, "minutes": float(needed[1])} if each["id"] == told.segment else each for each in segments]
         place = fresh(changed)
-        assert max(place.worth) == place.worth[place.course.places[told.segment]] > first.best.value
+        assert max(place.worth) == place.worth[place.course.places[told.segment]]
+        assert place.worth[place.course.places[told.segment]] > place.worth[place.course.places[first.best.segment.id]]
 
 
 def fresh(segments: list[dict[str, Any]]) -> View:
