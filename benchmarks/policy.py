@@ -33,6 +33,7 @@ from benchmarks.policy_worlds_life import LIFE
 from benchmarks.policy_worlds_minds import MINDS
 from benchmarks.policy_worlds_practice import PRACTICE
 from benchmarks.policy_worlds_schooling import SCHOOLING
+from benchmarks.policy_worlds_shapes import SHAPES
 from benchmarks.policy_worlds_states import STATES
 from benchmarks.policy_worlds_teaching import TEACHING
 from benchmarks.policy_worlds_trades import TRADES
@@ -47,7 +48,7 @@ COURSES, QUICK_COURSES = 3, 1
 ROUNDS = 2_000
 EVERYWHERE: dict[str, tuple[Callable[[int], Course], type[Learner]]] = {
     **{name: (course_of, learner) for name, learner in WORLDS.items()}, **PRACTICE, **STATES,
-    **TEACHING, **MINDS, **SCHOOLING, **TRADES, **LIFE,
+    **TEACHING, **MINDS, **SCHOOLING, **TRADES, **LIFE, **SHAPES,
 }  # fmt: skip
 """Worlds by name: the course of a seed, and its learners."""
 

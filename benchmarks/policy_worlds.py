@@ -7,8 +7,8 @@
 - `kst`: knowledge spaces (Doignon & Falmagne 1985): a skill can be learned only when all that it builds on is known; how
   good a segment is differs; careless errors and lucky guesses.
 
-Twenty-four more, written by others who had not read the policy and tuned with the fixed order, chance and the oracle
-alone, are in policy_worlds_practice, _states, _teaching, _minds, _schooling, _trades and _life
+Twenty-eight more, written by others who had not read the policy and tuned with the fixed order, chance and the oracle
+alone, are in policy_worlds_practice, _states, _teaching, _minds, _schooling, _trades, _life and _shapes
 (docs/decisions/0023-other-worlds.md, 0034-ahead.md, 0035-what-answers-say.md, 0037-new-eyes.md).
 
 A learner's chance depends on seed, learner, segment and how often it was shown, never on the policy: common random numbers.
