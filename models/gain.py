@@ -96,7 +96,7 @@ class View:
         self.plan: Plan = plan_of(course)
         self.learned: Learned = learned_of(course, population)
         self._standing: Standing | None = None
-        self._left: dict[int, list[float]] = {}
+        self._left: list[list[float]] = []
         self._fits: list[float] | None = None
         self._worth: list[float] | None = None
 
@@ -151,8 +151,9 @@ class View:
         return self.standing.masteries
 
     @property
-    def left(self) -> dict[int, list[float]]:
-        """What there is to gain of each skill by as many questions as some segment asks, whether it fits or not."""
+    def left(self) -> list[list[float]]:
+        """What there is to gain of each skill by so many questions, whether they fit or not; empty where no segment asks as
+        many."""
         if not self._left:
             self._left = _left(self)
         return self._left
@@ -172,7 +173,7 @@ class View:
         return self._worth
 
 
-def _left(view: View) -> dict[int, list[float]]:
+def _left(view: View) -> list[list[float]]:
     plan, growth = view.plan, view.learned.growth
     known = [_share(mastery) for mastery in view.masteries]
     factors: list[float] = []
@@ -187,13 +188,13 @@ def _left(view: View) -> dict[int, list[float]]:
     _add_wishes(view, factors)
     beliefs, forgotten, slowing = view.standing.beliefs, view.standing.forgotten, view.learned.slowing
     slowed = [1.0 / (1.0 + slowing * tries) for tries in view.standing.tries]
-    return {
-        tries: [
+    left: list[list[float]] = [[]] * (MOST_TRIES + 1)
+    for tries in view.learned.counts:
+        left[tries] = [
             factor * (rise(belief, tries) * slow + lost * _BROUGHT[tries])
             for factor, belief, slow, lost in zip(factors, beliefs, slowed, forgotten, strict=True)
         ]
-        for tries in view.learned.counts
-    }
+    return left
 
 
 def _fits(view: View) -> list[float]:
@@ -257,10 +258,10 @@ def _worth(view: View) -> list[float]:
     return worth
 
 
-def _whole(left: dict[int, list[float]], tries: list[int], fits: list[float], entry: Entry) -> float:
+def _whole(left: list[list[float]], tries: list[int], fits: list[float], entry: Entry) -> float:
     whole = 0.0
-    for (_, skill, pair, weight), asked in zip(entry.taught, tries, strict=True):
-        whole += left[asked][skill] * fits[pair] * weight
+    for number, (_, skill, pair, weight) in enumerate(entry.taught):
+        whole += left[tries[number]][skill] * fits[pair] * weight
     return whole
 
 
