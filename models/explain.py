@@ -12,6 +12,7 @@ from models.control import Obeyed
 from models.entries import SkillState
 from models.gain import Score, View
 from models.mask import finished
+from models.plan import FORM
 from models.policy import Choice
 from schemas.course import Segment
 from schemas.decision import Question, Reply, RunnerUp
@@ -191,4 +192,4 @@ def _minutes_share(view: View, chosen: Segment, other: Segment, share: float) ->
     if other.format == chosen.format:
         return share
     alike = view.plan.formats[hash32(other.format)].bit_count()
-    return float(share ** (1.0 / (1.0 - 0.5 / alike)))
+    return float(share ** (1.0 / (1.0 - FORM / alike)))

@@ -26,6 +26,8 @@ DOWNSTREAM: Final = 0.25
 STARS: Final = 0.1
 PRIOR_STARS: Final = 3.0
 PRIOR_RATINGS: Final = 5.0
+FORM: Final = 0.5
+"""How far formats differ by their minutes a question: 0 where every question teaches the same, 1 where every minute does."""
 USUAL_TRIES: Final = 3.0
 PRIOR_PASSES: Final = 2.0
 VERSIONS_KEPT: Final = 8
@@ -121,13 +123,12 @@ class Learned:
     """What a version of the population tells of a course: each segment's worth per minute before any learner, how many
     questions going through it asks of each of its skills (`tries`; `counts` has each number once), and the effects of its
     skills. Worth is the author's priority over minutes, times quality (the ratings "time well spent", shrunken) and what a
-    question of its format stands for (`forms`), against a usual one. `easier` is
-    by pair of the plan: what its level adds to the logit of a right answer. `trust` says how far levels mean anything, 0 to
-    1, and `growth` how far who knows nothing gains less; `steep` how steep levels are, and `middle` is their mean. `slowing`
-    and `harder`: see models.shortfall. `discrimination` and `efforts` are what models.belief and models.timing ask for;
-    `seen` is what is left of a segment's worth after so many visits (models.familiarity). `held` goes back to calibrate with
-    every answer, so that it knows what was held of the course when the answer was read: steepness, newness, spread,
-    discrimination."""
+    question of its format stands for (`forms`), against a usual one. `easier` is by pair of the plan: what its level adds to
+    the logit of a right answer. `trust` says how far levels mean anything, 0 to 1, and `growth` how far who knows nothing
+    gains less; `steep` how steep levels are, and `middle` is their mean. `slowing` and `harder`: see models.shortfall.
+    `discrimination` and `efforts` are what models.belief and models.timing ask for; `seen` is what is left of a segment's
+    worth after so many visits (models.familiarity). `held` goes back to calibrate with every answer, so that it knows what
+    was held of the course when the answer was read: steepness, newness, spread, discrimination."""
 
     __slots__ = ("counts", "discrimination", "easier", "effects", "efforts", "forms", "growth", "harder", "held", "middle",
                  "rates", "seen", "slowing", "steep", "tries", "trust")  # fmt: skip
@@ -211,7 +212,7 @@ def forms(course: Course, asked: list[int]) -> list[float]:
     for segment, count in zip(course.segments, asked, strict=True):
         logs.setdefault(segment.format, []).append(log(segment.minutes / count))
     usual = total(map(total, logs.values())) / max(1, len(asked))
-    each = {form: exp(0.5 * (total(given) / len(given) - usual)) for form, given in logs.items()}
+    each = {form: exp(FORM * (total(given) / len(given) - usual)) for form, given in logs.items()}
     return [each[segment.format] for segment in course.segments]
 
 
